@@ -1,0 +1,54 @@
+# `make run` executes the notebook, `make test` checks everything; both first make .venv.
+# Recipes name no absolute path, so the repository's folder may have spaces in its name.
+
+NOTEBOOK := Assignment4B.ipynb
+PYTHON_ENV := .venv/bin/python
+
+# Words given on the command line go to the programs as environment variables. The short names
+# count there only: an environment may have a DATA or OUTPUT for another purpose.
+ifeq ($(origin PROFILE),command line)
+export ASSIGNMENT_PROFILE := $(PROFILE)
+endif
+ifeq ($(origin DATA),command line)
+export ASSIGNMENT_DATA := $(DATA)
+endif
+ifeq ($(origin OUTPUT),command line)
+export ASSIGNMENT_OUTPUT := $(OUTPUT)
+endif
+export KERAS_BACKEND ?= tensorflow
+unexport PYTHONHOME PYTHONPATH
+
+.PHONY: help run test lint readme clean setup
+
+help:
+	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
+	@echo 'make test    run all tests and the notebook, with tiny settings'
+	@echo 'make lint    check the code style'
+	@echo 'make readme  write the numbers and figures of README.md from the run record'
+	@echo 'make clean   remove build/ and .venv'
+	@echo
+	@echo 'Options of make run:'
+	@echo '  PROFILE=full|quick       default: full on a GPU, else quick'
+	@echo '  DATA=cifar10|shapes|DIR  default: CIFAR-10 if it can be had, else painted shapes'
+	@echo '  OUTPUT=DIR               default: build'
+	@echo 'Options of every target:'
+	@echo '  KERAS_BACKEND=jax        default: tensorflow'
+	@echo '  PYTHON=COMMAND           Python 3.10 to 3.13 that makes .venv; default: python3'
+
+setup:
+	@bash scripts/setup.sh requirements.txt $(if $(filter jax,$(KERAS_BACKEND)),requirements-jax.txt)
+
+run: setup
+	@$(PYTHON_ENV) -m utils.execute $(NOTEBOOK)
+
+test: setup
+	@$(PYTHON_ENV) -m pytest --nbval-lax
+
+lint: setup
+	@$(PYTHON_ENV) -m ruff check .
+
+readme: setup
+	@$(PYTHON_ENV) -m utils.report
+
+clean:
+	rm -rf build .venv

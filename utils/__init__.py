@@ -1,0 +1,1 @@
+"""Helpers of the Assignment 4B notebook, one job a module."""
