@@ -1,0 +1,111 @@
+"""Downloads one file, verified, and never waits without end.
+
+`keras.utils.get_file` does the same job but has no time-out: behind a silent firewall it hangs.
+"""
+
+import hashlib
+import http.client
+import os
+import queue
+import threading
+import time
+import urllib.request
+
+_CHUNK = 1 << 16  # bytes
+_LEAST_RATE = 50_000  # bytes a second; a slower connection counts as stalled
+
+
+def download(url, path, *, sha256, size, timeout=20.0, report=print):
+    """Downloads a file; `path` appears only when it is complete and verified.
+
+    The bytes go to a `.part` file beside `path`, which is renamed at the end and removed on any
+    failure, so a partial download is never mistaken for a complete one.
+
+    Args:
+        url: Address of the file.
+        path: `pathlib.Path` to create or replace. Its folder must exist.
+        sha256: Expected SHA-256 of the file, in hexadecimal.
+        size: Expected number of bytes.
+        timeout: Seconds, > 0. Limit for name look-up, connection and answer together, and for
+            any silence afterwards. Below 50 kB/s over that time the download is given up, too.
+        report: Function that takes one line of text; called every 10 % of the way.
+
+    Raises:
+        OSError: If the server cannot be reached, stalls or breaks off, if the file is not the
+            expected one, or if it cannot be written.
+        ValueError: If `timeout` is not positive.
+    """
+    if not timeout > 0:
+        raise ValueError(f"timeout must be above 0 seconds, but is {timeout}. Use 20, say.")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with _open(url, timeout) as response, part.open("wb") as file:
+            received, digest = _copy(response, file, size, timeout, report)
+        if (received, digest) != (size, sha256):
+            raise OSError(
+                f"what came from {url} is not the expected file: {received:,} bytes with SHA-256 "
+                f"{digest}, expected {size:,} bytes with {sha256}"
+            )
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _open(url, timeout):
+    """Returns the server's answer, which must come within `timeout` seconds in all.
+
+    The time-out of `urlopen` holds for each operation on a socket, but not for the name look-up
+    nor for all of them together. So the call runs in a thread, which is left alone when time is
+    up.
+    """
+    answers = queue.SimpleQueue()
+
+    def call():
+        try:
+            answers.put(urllib.request.urlopen(url, timeout=timeout))
+        except Exception as error:  # handed over, to be raised below
+            answers.put(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout)
+    except queue.Empty:
+        raise TimeoutError(f"no answer from {url} within {timeout:g} s") from None
+    if isinstance(answer, Exception):
+        raise OSError(f"cannot open {url}: {answer}") from answer
+    return answer
+
+
+def _copy(response, file, size, timeout, report):
+    """Copies the body of `response` to `file`, at most one chunk more than `size` bytes.
+
+    Returns:
+        `(received, digest)`: number of bytes and their SHA-256 in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    received = reported = window_start = 0
+    window_end = time.monotonic() + timeout
+    while received <= size:
+        try:
+            # read1 returns what has arrived; read would wait until the chunk is full.
+            chunk = response.read1(_CHUNK)
+        except TimeoutError:
+            raise TimeoutError(f"silence for {timeout:g} s after {received:,} bytes") from None
+        except http.client.HTTPException as error:
+            raise OSError(f"broken off after {received:,} bytes: {error!r}") from error
+        if not chunk:
+            break
+        file.write(chunk)
+        digest.update(chunk)
+        received += len(chunk)
+        if time.monotonic() >= window_end:
+            if received - window_start < _LEAST_RATE * timeout:
+                raise TimeoutError(
+                    f"too slow: {received - window_start:,} bytes in {timeout:g} s, "
+                    f"below {_LEAST_RATE:,} bytes a second"
+                )
+            window_start, window_end = received, time.monotonic() + timeout
+        if received - reported >= size / 10:
+            reported = received
+            report(f"  {received / 1e6:.1f} of {size / 1e6:.1f} MB ({received / size:.0%})")
+    return received, digest.hexdigest()
