@@ -1,0 +1,38 @@
+"""Precision follows the device; the description names what produced a result."""
+
+import keras
+import pytest
+
+from utils.runtime import choose_precision, describe_runtime, output_dir
+
+
+@pytest.mark.parametrize(
+    ("backend", "capability", "flags", "expected"),
+    [
+        ("jax", (9, 0), "", "mixed_bfloat16"),  # H100
+        ("tensorflow", (8, 0), "", "mixed_bfloat16"),  # A100
+        ("tensorflow", (7, 5), "", "mixed_float16"),  # T4
+        ("tensorflow", (6, 1), "", "float32"),  # GTX 1080
+        ("jax", (99, 0), "", "mixed_bfloat16"),  # TPU
+        ("tensorflow", None, "avx2 avx512_bf16 fma", "mixed_bfloat16"),
+        ("tensorflow", None, "avx2 avx512_bf16x fma", "float32"),
+        ("jax", None, "avx512_bf16", "float32"),
+        ("tensorflow", None, "", "float32"),
+    ],
+)
+def test_precision_follows_the_device(backend, capability, flags, expected):
+    assert choose_precision(backend, capability, flags) == expected
+
+
+def test_description_names_versions_and_device():
+    runtime = describe_runtime()
+    assert runtime.keras == keras.__version__
+    assert runtime.backend == keras.backend.backend()
+    assert runtime.device.startswith("GPU" if runtime.on_gpu else "CPU")
+    assert set(runtime.versions()) == {"python", "keras", runtime.backend}
+    assert runtime.keras in str(runtime) and runtime.precision in str(runtime)
+
+
+def test_output_folder_is_created(tmp_path):
+    folder = output_dir({"ASSIGNMENT_OUTPUT": str(tmp_path / "a" / "b")})
+    assert folder == tmp_path / "a" / "b" and folder.is_dir()

@@ -1,0 +1,178 @@
+"""Where are we: versions, backend, device, the precision that suits it, and the output folder."""
+
+import importlib.metadata
+import logging
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What produces a result, as printed beside it and stored in its record.
+
+    Attributes:
+        python, keras, backend_version: version strings.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        device: human name of the device, for example `"GPU (Tesla T4)"`.
+        on_gpu: whether the backend computes on an accelerator.
+        precision: Keras dtype policy chosen for the device.
+        in_colab: whether this is Google Colab.
+    """
+
+    python: str
+    keras: str
+    backend: str
+    backend_version: str
+    device: str
+    on_gpu: bool
+    precision: str
+    in_colab: bool
+
+    def versions(self):
+        """Versions by package, as stored in a run record."""
+        return {"python": self.python, "keras": self.keras, self.backend: self.backend_version}
+
+    def __str__(self):
+        return (
+            f"Python {self.python}, Keras {self.keras} on {self.backend} {self.backend_version}, "
+            f"{self.device}, {self.precision}"
+        )
+
+
+def quiet_backend():
+    """Silences TensorFlow's notes on its start-up and its hints on retracing; errors still show.
+
+    Call it before the backend is imported: C++ reads the environment variable only then.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def describe_runtime():
+    """Asks Keras and its backend what this process runs on.
+
+    Returns:
+        `Runtime`.
+    """
+    import keras  # here, because importing Keras loads the whole backend
+
+    backend = keras.backend.backend()
+    name, capability = _accelerator(backend)
+    flags = "" if name else _cpu_info()[1]
+    return Runtime(
+        python=platform.python_version(),
+        keras=keras.__version__,
+        backend=backend,
+        backend_version=importlib.metadata.version(_distribution(backend)),
+        device=f"GPU ({name})" if name else f"CPU ({_cpu_info()[0]}, {_cores()} cores)",
+        on_gpu=name is not None,
+        precision=choose_precision(backend, capability if name else None, flags),
+        in_colab="google.colab" in sys.modules,
+    )
+
+
+def choose_precision(backend, compute_capability=None, cpu_flags=""):
+    """Chooses the Keras dtype policy that a device computes fastest without losing accuracy.
+
+    Args:
+        backend: Keras backend name.
+        compute_capability: (major, minor) of an NVIDIA GPU, (99, 0) for another accelerator
+            that has bfloat16 (TPU), None for a CPU.
+        cpu_flags: str, the CPU's feature flags, for example the line of /proc/cpuinfo.
+
+    Returns:
+        `"mixed_bfloat16"` on GPUs since Ampere (8.0), on TPUs, and with TensorFlow on CPUs that
+        multiply bfloat16 in hardware; `"mixed_float16"`, which needs loss scaling, on Volta and
+        Turing (7.x, Colab's T4); else `"float32"`.
+    """
+    if compute_capability is not None:
+        if compute_capability[0] >= 8:
+            return "mixed_bfloat16"
+        return "mixed_float16" if compute_capability[0] == 7 else "float32"
+    # Of the CPU kernels, only TensorFlow's (oneDNN) use these instructions.
+    has_bfloat16 = {"avx512_bf16", "amx_bf16"} & set(cpu_flags.split())
+    return "mixed_bfloat16" if backend == "tensorflow" and has_bfloat16 else "float32"
+
+
+def output_dir(environ=None):
+    """The folder for results: `ASSIGNMENT_OUTPUT`, by default `build/` in the current folder.
+
+    Returns:
+        `pathlib.Path` of the folder, created when missing.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path(environ.get("ASSIGNMENT_OUTPUT") or "build").expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def git_commit():
+    """Commit of the checkout, with `-dirty` when files differ from it; None outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    folder = Path(__file__).resolve().parent
+    try:
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None if result.returncode == 0 else None
+
+
+def _distribution(backend):
+    """Name of the installed package of a backend (TensorFlow has several)."""
+    if backend != "tensorflow":
+        return backend
+    names = ("tensorflow", "tensorflow-cpu", "tf-nightly", "tensorflow-macos")
+    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    return next((name for name in names if name in installed), "tensorflow")
+
+
+def _accelerator(backend):
+    """(name, compute capability) of the first accelerator of the backend, or (None, None)."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            details = tf.config.experimental.get_device_details(gpu)
+            return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0))
+    elif backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        if device.platform != "cpu":
+            capability = str(getattr(device, "compute_capability", "99.0"))
+            major, _, minor = capability.partition(".")
+            return device.device_kind, (int(major), int(minor or 0))
+    elif backend == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    return None, None
+
+
+def _cores():
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_info():
+    """(name, feature flags) of the CPU; Linux tells both in /proc/cpuinfo."""
+    name, flags = platform.processor() or platform.machine(), ""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return name, flags
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = value.strip()
+        elif key.strip() == "flags":
+            flags = value.strip()
+            break
+    return name, flags
