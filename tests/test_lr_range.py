@@ -1,0 +1,389 @@
+"""Range test against theory, an independent reading of fastai's rules, and a model left alone."""
+# ruff: noqa: NPY002 - the global random state is what must be restored
+
+import math
+import random
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils.lr_range import RangeTestResult, range_test
+from utils.schedule import OneCycleSGD, ScheduleTable
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(size=(64, 6, 6, 1)).astype("float32")
+LABELS = RNG.integers(0, 3, 64)
+BATCHES = [(IMAGES[i : i + 16], LABELS[i : i + 16]) for i in range(0, 64, 16)]
+
+
+def make_model(optimizer=None, **options):
+    """Small, but with every kind of state: weights, batch-norm statistics, seeds, a penalty."""
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            layers.Conv2D(4, 3, kernel_regularizer=keras.regularizers.L2(0.01)),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    momentum = ScheduleTable(np.linspace(0.95, 0.85, 20))
+    model.compile(
+        optimizer or OneCycleSGD(ScheduleTable(np.linspace(0.01, 0.1, 20)), momentum),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        **options,
+    )
+    return model
+
+
+def linear_model(optimizer="sgd"):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer, "mse")
+    return model
+
+
+PAIRS = [(RNG.normal(size=(8, 2)).astype("float32"), RNG.normal(size=(8, 1))) for _ in range(4)]
+
+
+def state_of(model):
+    """Copies of all there is: layers, optimizer, metrics, and Python's and NumPy's random state."""
+    variables = model.variables + model.optimizer.variables + model.metrics_variables
+    arrays = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+    return arrays, random.getstate(), np.random.get_state()[1:3]
+
+
+def assert_same_state(before, after):
+    for old, new in zip(before[0], after[0], strict=True):
+        assert old.dtype == new.dtype and old.tobytes() == new.tobytes()
+    assert before[1] == after[1]
+    assert np.array_equal(before[2][0], after[2][0]) and before[2][1] == after[2][1]
+
+
+def fit(model):
+    model.fit(IMAGES, LABELS, batch_size=16, epochs=2, shuffle=False, verbose=0)
+
+
+def random_batches():
+    """A source that uses both global random states."""
+    while True:
+        random.random()
+        np.random.random()
+        yield BATCHES[0]
+
+
+# --- the model is left alone ---------------------------------------------------------------------
+
+
+def test_everything_is_restored_and_training_goes_on_as_if_nothing_had_been():
+    model, untouched = make_model(), make_model()
+    for each in (model, untouched):
+        fit(each)
+    keras.utils.set_random_seed(5)
+    before, optimizer, step = state_of(model), model.optimizer, model.train_function
+    result = range_test(model, random_batches(), num_steps=12, end_lr=1.0)
+    after_test = [random.random(), np.random.random(), keras.random.normal((2,))]
+    keras.utils.set_random_seed(5)
+    without_test = [random.random(), np.random.random(), keras.random.normal((2,))]
+    keras.utils.set_random_seed(5)
+    assert_same_state(before, state_of(model))
+    assert model.optimizer is optimizer and model.train_function is step
+    assert after_test[:2] == without_test[:2]
+    assert np.array_equal(*map(keras.ops.convert_to_numpy, (after_test[2], without_test[2])))
+    assert len(set(result.loss.tolist())) == 12  # it did train
+
+    for each in (model, untouched):
+        fit(each)
+    assert_same_state(state_of(untouched), state_of(model))
+
+
+def test_everything_is_restored_after_an_interruption():
+    def batches():
+        for number, batch in enumerate(random_batches()):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield batch
+
+    model = make_model()
+    model.train_on_batch(*BATCHES[0])
+    before = state_of(model)
+    with pytest.raises(KeyboardInterrupt):
+        range_test(model, batches(), num_steps=12)
+    assert_same_state(before, state_of(model))
+
+
+def test_a_model_that_never_trained_keeps_its_unbuilt_optimizer():
+    model = linear_model()
+    weights = model.get_weights()
+    range_test(model, PAIRS, num_steps=11, end_lr=0.1)
+    assert not model.optimizer.built
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        assert np.array_equal(old, new)
+
+
+# --- what it measures ----------------------------------------------------------------------------
+
+
+def test_loss_is_that_of_the_single_batch_and_not_a_running_mean():
+    """Against a loop that trains a twin with plain `train_on_batch`, momentum held at 0.95."""
+    result = range_test(make_model(), BATCHES, num_steps=12, end_lr=1.0, beta=0.9)
+    twin = make_model(keras.optimizers.SGD(1e-4, momentum=0.95))
+    losses, weighted, weight = [], 0.0, 0.0
+    for step in range(12):
+        twin.optimizer.learning_rate = 1e-4 * (1.0 / 1e-4) ** (step / 11)
+        twin.reset_metrics()
+        losses.append(float(twin.train_on_batch(*BATCHES[step % 4])[0]))
+        weighted, weight = 0.9 * weighted + losses[-1], 0.9 * weight + 1
+        # A bias-corrected mean is the weighted mean with weights 1, 0.9, 0.81, ...
+        assert result.smoothed[step] == pytest.approx(weighted / weight, rel=1e-4)
+    np.testing.assert_allclose(result.loss, losses, rtol=1e-4)
+    np.testing.assert_allclose(result.lr, 1e-4 * 10 ** (4 * np.arange(12) / 11), rtol=1e-12)
+    assert result.stopped_because == "completed: all learning rates were tried."
+    assert (result.lr.dtype, result.loss.dtype, result.smoothed.dtype) == (np.float64,) * 3
+
+
+def quadratic(curvature, optimizer):
+    """loss = curvature / 2 w^2 of one weight, started at w = 1."""
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")]
+    )
+    model.compile(optimizer, loss=lambda y, p: keras.ops.mean(curvature / 2 * p**2 + 0 * y))
+    return model
+
+
+ONES = [(np.ones((1, 1), "float32"), np.ones((1, 1), "float32"))]
+
+
+@pytest.mark.parametrize("curvature", [0.5, 4.0, 50.0])
+def test_divergence_on_a_quadratic_begins_at_two_over_the_curvature(curvature):
+    # One step multiplies w by 1 - lr * curvature: the loss grows once lr > 2 / curvature. The
+    # sweep stays below 1 / curvature for its first half, so that w has not yet reached 0 exactly.
+    limit = 2 / curvature
+    model = quadratic(curvature, keras.optimizers.SGD(0.1))
+    result = range_test(
+        model, ONES, start_lr=0.3 * limit, end_lr=30 * limit, num_steps=200, beta=0, sweep="linear"
+    )
+    growing = result.lr[:-1][np.diff(result.loss) > 0][0]
+    assert growing == pytest.approx(limit, rel=0.2)  # the sweep's steps are 0.15 limit wide
+    assert result.stopped_because.startswith("diverged: at learning rate")
+    assert limit < result.lr[-1] < 2 * limit
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_recorded(value):
+    x, y = np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
+    model = quadratic(1.0, keras.optimizers.SGD(0.1))
+    result = range_test(model, [(x, y)] * 7 + [(x * value, y)], num_steps=20, end_lr=1.0)
+    assert len(result.lr) == len(result.loss) == len(result.smoothed) == 7
+    word = "NaN" if math.isnan(value) else "(NaN|infinite)"
+    # 1e-4 x (1 / 1e-4)^(7 / 19) = 0.00298
+    expected = rf"loss is {word} at learning rate 0\.00298 \(step 7 of 20\)\."
+    assert re.fullmatch(expected, result.stopped_because)
+    with pytest.raises(ValueError, match=r"learning rate 0\.0001 .*Check the inputs, or lower"):
+        range_test(model, [(x * value, y)], num_steps=20)
+    assert np.array_equal(model.get_weights()[0], [[1.0]])
+
+
+class Pairs(keras.utils.PyDataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return PAIRS[index % 4]
+
+
+def test_batches_are_begun_again_when_they_can_be():
+    model = linear_model()
+    options = {"num_steps": 11, "end_lr": 0.1}
+    expected = range_test(model, PAIRS, **options).loss
+    assert len(set(expected.tolist())) == 11
+    assert np.array_equal(range_test(model, Pairs(), **options).loss, expected)
+    endless = (PAIRS[i % 4] for i in range(1000))
+    assert np.array_equal(range_test(model, endless, **options).loss, expected)
+
+
+@pytest.mark.parametrize(("batches", "count"), [(iter(PAIRS), 4), ([], 0)])
+def test_batches_that_end_too_early(batches, count):
+    with pytest.raises(ValueError, match=f"ended after {count} of 11 steps"):
+        range_test(linear_model(), batches, num_steps=11)
+
+
+def test_float16_loss_scaling_and_adam():
+    model = linear_model(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3)))
+    plain = linear_model(keras.optimizers.Adam(1e-3))
+    options = {"num_steps": 11, "end_lr": 0.1}
+    scaled, unscaled = (range_test(m, PAIRS, **options).loss for m in (model, plain))
+    np.testing.assert_allclose(scaled, unscaled, rtol=1e-4)
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+    assert not model.optimizer.built
+
+
+# --- what it refuses -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start_lr": 0.0}, "start_lr=0.0"),
+        ({"start_lr": 10.0}, "0 < start_lr < end_lr"),
+        ({"end_lr": math.inf}, "end_lr=inf"),
+        ({"start_lr": math.nan}, "start_lr=nan"),
+        ({"num_steps": 10}, "num_steps=10; use at least 11"),
+        ({"sweep": "cubic"}, "sweep='cubic'"),
+        ({"beta": 1.0}, "beta=1.0"),
+        ({"beta": -0.1}, "beta=-0.1"),
+        ({"stop_factor": 1.0}, "stop_factor=1.0"),
+    ],
+)
+def test_impossible_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        range_test(linear_model(), PAIRS, **options)
+
+
+def test_models_it_cannot_test():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"not compiled; call model\.compile"):
+        range_test(model, ONES)
+    unbuilt = keras.Sequential([keras.layers.Dense(1)])
+    unbuilt.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="0 fixed inputs and 0 outputs; use a functional"):
+        range_test(unbuilt, ONES)
+
+
+# --- the suggestions -----------------------------------------------------------------------------
+
+
+def curve(smoothed, lr=None, num_steps=None):
+    smoothed = np.asarray(smoothed, float)
+    n = len(smoothed)
+    lr = np.geomspace(1e-4, 10, n) if lr is None else lr
+    return RangeTestResult(lr, smoothed, smoothed, num_steps or n, "completed.")
+
+
+def fastai_says(lrs, losses):
+    """fastai's four rules, as its sources have them: loops and counted indices."""
+    n = len(losses)
+    slopes = [
+        (losses[i + 1] - losses[i]) / (math.log(lrs[i + 1]) - math.log(lrs[i]))
+        for i in range(n - 1)
+    ]
+    steep = lrs[slopes.index(min(slopes))]
+    minimum = lrs[list(losses).index(min(losses))] / 10
+
+    longest, start, end = [1] * n, 0, 0
+    for i in range(1, n):
+        for j in range(i):
+            if losses[i] < losses[j] and longest[i] < longest[j] + 1:
+                longest[i] = longest[j] + 1
+            if longest[end] < longest[i]:
+                end, start = i, i - longest[i]
+    sections = (end - start) / 3
+    valley = lrs[max(0, start + int(sections) + int(sections / 2))]
+
+    if n < 16:
+        return steep, minimum, valley, math.nan
+    inner = [(losses[i + 1] - losses[i - 1]) / 2 for i in range(1, n - 1)]
+    grad = [losses[1] - losses[0], *inner, losses[-1] - losses[-2]]
+    right, left = -1, -16
+    slide = lrs[left]
+    while left >= -n and abs(grad[right] - grad[left]) > 0.005:
+        slide = lrs[left]
+        right, left = right - 1, left - 1
+    return steep, minimum, valley, slide
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(
+    st.lists(st.floats(0.01, 10).map(lambda x: round(x, 3)), min_size=12, max_size=60),
+    st.sampled_from(["wild", "smooth"]),
+)
+def test_suggestions_equal_the_restated_rules(losses, kind):
+    losses = np.array(losses)
+    if kind == "smooth":  # falls, then rises, with some noise: what a real curve looks like
+        losses = (np.linspace(-1, 1.2, len(losses)) ** 2) + 0.01 * losses
+    result = curve(losses)
+    kept = slice(len(losses) // 10, -5)
+    expected = fastai_says(result.lr[kept].tolist(), losses[kept].tolist())
+    assert result.suggest() == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
+def test_suggestions_of_a_known_curve():
+    """A parabola in log10(lr), lowest at lr = 1, after a straight fall."""
+    lr = np.logspace(-4, 1, 101)
+    result = curve(np.log10(lr) ** 2, lr)
+    found = result.suggest()
+    assert found.minimum == pytest.approx(0.1)
+    assert found.steep == pytest.approx(lr[10])  # steepest at the left end of what is kept
+    # It falls from index 10 to 80: 71 points; begin 9 (see the rule), third 23.67: 9 + 23 + 11.
+    assert found.valley == pytest.approx(lr[43])
+    # The slopes of a parabola 15 steps apart differ by 15 x 2 x 0.05^2 = 0.075 > 0.005 all along,
+    # so the window slides down to the left end, index 10.
+    assert found.slide == pytest.approx(lr[10])
+    assert result.peak() == pytest.approx(10**-0.5)
+
+
+def test_steep_is_against_the_logarithm():
+    """Loss = -log(lr) twice as steep in the middle: against lr itself the first step would win."""
+    lr = np.geomspace(1e-4, 10, 100)
+    slope = np.where(np.arange(99) == 50, 2.0, 1.0)
+    loss = 20 - np.concatenate([[0], np.cumsum(slope * np.diff(np.log(lr)))])
+    assert curve(loss, lr).suggest().steep == pytest.approx(lr[50])
+
+
+def test_flat_and_rising_curves_follow_fastai():
+    lr = np.geomspace(1e-4, 10, 100)
+    flat = curve(np.ones(100), lr).suggest()
+    assert flat.slide == pytest.approx(lr[94 - 15])  # the slopes agree at once
+    assert flat.valley == lr[10]  # nothing falls: the first point, never fastai's lrs[-1]
+    rising = curve(np.linspace(1, 2, 100), lr).suggest()
+    assert rising.valley == lr[10] and rising.minimum == lr[10] / 10
+
+
+def test_suggestions_cut_at_the_first_nan_and_by_the_planned_steps():
+    lr = np.geomspace(1e-4, 10, 100)
+    loss = np.cos(np.linspace(0, 6, 100))
+    broken = loss.copy()
+    broken[60:] = math.nan
+    expected = fastai_says(lr[10:60].tolist(), loss[10:60].tolist())
+    assert curve(broken, lr).suggest() == pytest.approx(expected)
+    # Stopped at 50 of 100: the first tenth is that of the plan.
+    expected = fastai_says(lr[10:45].tolist(), loss[10:45].tolist())
+    assert curve(loss[:50], lr[:50], 100).suggest() == pytest.approx(expected)
+
+
+def test_suggestions_need_enough_points():
+    assert math.isnan(curve(np.linspace(2, 1, 21)).suggest().slide)  # 14 points are left
+    with pytest.raises(ValueError, match=r"4 points .* at least 5 .* Use more steps or a lower"):
+        curve(np.linspace(2, 1, 10)).suggest()
+    with pytest.raises(ValueError, match="at least 5"):
+        curve(np.full(50, math.nan)).peak()
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def test_csv_round_trip_is_exact(tmp_path):
+    values = np.random.default_rng(1).lognormal(size=(3, 40)) / 3
+    result = RangeTestResult(*values, 100, 'diverged: at "0.5", it exceeds 4 times the best.')
+    result.save_csv(tmp_path / "range.csv")
+    again = RangeTestResult.load_csv(tmp_path / "range.csv")
+    for name in ("lr", "loss", "smoothed"):
+        assert np.array_equal(getattr(again, name), getattr(result, name))
+    assert (again.num_steps, again.stopped_because) == (100, result.stopped_because)
+    assert again.suggest() == result.suggest()
+
+
+def test_csv_of_something_else(tmp_path):
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"expected .'step', 'learning_rate'"):
+        RangeTestResult.load_csv(tmp_path / "other.csv")
+    with pytest.raises(OSError, match=r"missing\.csv"):
+        RangeTestResult.load_csv(tmp_path / "missing.csv")

@@ -1,0 +1,309 @@
+"""Learning rate and momentum as pure functions of the training step.
+
+The curves are computed once, in float64 NumPy, for every step of the run. The compiled training
+step only looks up `table[iterations]`: in float32 the small last values of a cosine would be lost
+to cancellation (1 + cos(pi u) near u = 1), and a table has no state, so a run that is resumed at
+step t goes on with exactly the values it would have had.
+"""
+
+import numbers
+
+import keras
+import numpy as np
+
+_SEED_BASE, _SEED_PEAK = 0.05, 1.0
+_SEED_HALF_CYCLE = 2300  # steps from base to peak; the submission counted 100 steps an epoch
+
+
+def piecewise(step, knots, values, anneal="linear"):
+    """Curve through the points (knots, values); constant before the first and after the last.
+
+    Args:
+        step: number or array of any shape, in the unit of `knots`. Need not be whole.
+        knots: at least two finite numbers, strictly increasing. Not rounded.
+        values: as many finite numbers, the curve's heights at the knots.
+        anneal: "linear", or "cos": half a cosine period between two knots.
+
+    Returns:
+        float64 of the shape of `step`; a Python float for a single number.
+
+    Raises:
+        ValueError: for knots, values or an `anneal` other than these.
+    """
+    knots, values = np.asarray(knots, np.float64), np.asarray(values, np.float64)
+    if knots.ndim != 1 or len(knots) < 2 or knots.shape != values.shape:
+        raise ValueError(
+            f"Received knots of shape {knots.shape} and values of shape {values.shape}; "
+            "pass two lists of equal length, at least 2."
+        )
+    if not (np.isfinite(values).all() and np.isfinite(knots).all() and (np.diff(knots) > 0).all()):
+        raise ValueError(
+            f"Received knots={knots.tolist()}, values={values.tolist()}; all must be finite and "
+            "the knots strictly increasing. Use more steps or longer phases."
+        )
+    if anneal not in ("linear", "cos"):
+        raise ValueError(f'Received anneal={anneal!r}; use "linear" or "cos".')
+    step = np.clip(np.asarray(step, np.float64), knots[0], knots[-1])
+    phase = np.searchsorted(knots[1:], step, side="left")  # the first phase with step <= its end
+    phase = np.minimum(phase, len(knots) - 2)
+    start, end = values[phase], values[phase + 1]
+    u = (step - knots[phase]) / (knots[phase + 1] - knots[phase])
+    if anneal == "linear":
+        curve = start + (end - start) * u
+    else:
+        curve = end + (start - end) / 2 * (1 + np.cos(np.pi * u))
+    return curve if curve.ndim else curve.item()
+
+
+def _check_total_steps(total_steps):
+    if not isinstance(total_steps, numbers.Integral) or total_steps < 2:
+        raise ValueError(f"Received total_steps={total_steps!r}; it must be a whole number >= 2.")
+
+
+def _one_cycle_knots(total_steps, pct_start, three_phase):
+    """Phase ends as in PyTorch: pct_start * total_steps - 1 stays a float."""
+    _check_total_steps(total_steps)
+    limit = 0.5 if three_phase else 1.0
+    if not 0 < pct_start < 1 or pct_start > limit:
+        raise ValueError(
+            f"Received pct_start={pct_start}; it must lie between 0 and 1, and be at most 0.5 with "
+            "three_phase=True, where the fall takes as long as the rise."
+        )
+    rise = pct_start * total_steps - 1
+    if rise <= 0:
+        raise ValueError(
+            f"Received pct_start={pct_start} of total_steps={total_steps}: the rise must last more "
+            f"than 1 step. Use pct_start > {1 / total_steps} or more steps."
+        )
+    middle = [2 * pct_start * total_steps - 2] if three_phase else []
+    return [0.0, rise, *middle, total_steps - 1.0]
+
+
+def _check_positive(**settings):
+    for name, value in settings.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"Received {name}={value}; it must be a finite number > 0.")
+
+
+def one_cycle(
+    step,
+    total_steps,
+    max_lr,
+    *,
+    pct_start=0.3,
+    anneal="cos",
+    three_phase=False,
+    div_factor=25.0,
+    final_div_factor=1e4,
+):
+    """Learning rate of the one-cycle policy, equal to PyTorch's `OneCycleLR`.
+
+    Rises from i = max_lr / div_factor to max_lr, then falls to i / final_div_factor; with
+    `three_phase` it falls to i as slowly as it rose, and only then to the end ("annihilation").
+    Source: Smith and Topin 2017, "Super-Convergence", arXiv 1708.07120.
+
+    Args:
+        step: int or int array, 0 for the first batch. Clamped to 0..total_steps - 1.
+        total_steps: int >= 2, batches of the whole run.
+        max_lr: float > 0, the peak, at step pct_start * total_steps - 1.
+        pct_start: share of the run in which the learning rate rises, 0 < p < 1.
+        anneal: "cos" or "linear".
+        three_phase: bool; needs pct_start <= 0.5.
+        div_factor: float > 0, peak over first value.
+        final_div_factor: float > 0, first over last value.
+
+    Returns:
+        float64 of the shape of `step`, or a Python float.
+
+    Raises:
+        ValueError: for settings outside the limits above.
+    """
+    _check_positive(max_lr=max_lr, div_factor=div_factor, final_div_factor=final_div_factor)
+    first = max_lr / div_factor
+    last = first / final_div_factor
+    values = [first, max_lr, first, last] if three_phase else [first, max_lr, last]
+    return piecewise(step, _one_cycle_knots(total_steps, pct_start, three_phase), values, anneal)
+
+
+def one_cycle_momentum(
+    step,
+    total_steps,
+    *,
+    pct_start=0.3,
+    anneal="cos",
+    three_phase=False,
+    max_momentum=0.95,
+    base_momentum=0.85,
+):
+    """Momentum of the one-cycle policy: low where the learning rate is high.
+
+    Args:
+        step, total_steps, pct_start, anneal, three_phase: as in `one_cycle`.
+        max_momentum: float in [0, 1), at the beginning and at the end.
+        base_momentum: float in [0, max_momentum], at the peak of the learning rate.
+
+    Returns:
+        float64 of the shape of `step`, or a Python float.
+
+    Raises:
+        ValueError: for settings outside these limits.
+    """
+    if not 0 <= base_momentum <= max_momentum < 1:
+        raise ValueError(
+            f"Received base_momentum={base_momentum}, max_momentum={max_momentum}; "
+            "they must satisfy 0 <= base_momentum <= max_momentum < 1."
+        )
+    values = [max_momentum, base_momentum, max_momentum, max_momentum]
+    knots = _one_cycle_knots(total_steps, pct_start, three_phase)
+    return piecewise(step, knots, values[: len(knots)], anneal)
+
+
+def seed_triangle_proposal(epoch):
+    """Learning rate that the 2019 submission printed as its proposal for an epoch.
+
+    A triangular wave (Smith 2017, arXiv 1506.01186) between 0.05 and 1.0. It is written as the
+    submission wrote it, not with `piecewise`, because the last printed digit depends on the order
+    of the operations.
+
+    Args:
+        epoch: int or int array >= 0, counted from 0.
+
+    Returns:
+        float64 of the shape of `epoch`, or a Python float.
+
+    Raises:
+        ValueError: for a negative epoch.
+    """
+    epoch = np.asarray(epoch)
+    if (epoch < 0).any():
+        raise ValueError(f"Received epoch={epoch.tolist()}; epochs count from 0.")
+    iterations = epoch * 100.0
+    cycle = np.floor(1 + iterations / (2 * _SEED_HALF_CYCLE))
+    x = np.abs(iterations / _SEED_HALF_CYCLE - 2 * cycle + 1)
+    lr = _SEED_BASE + (_SEED_PEAK - _SEED_BASE) * np.maximum(0, 1 - x)
+    return lr if lr.ndim else lr.item()
+
+
+def seed_triangle(epoch):
+    """Learning rate that the 2019 submission used in an epoch, to the last digit of its log.
+
+    The submission held the base rate 0.05 once its previous learning rate had come back to it.
+    That happens after one triangle of 46 epochs, so it is a function of the epoch alone.
+
+    Args:
+        epoch: int or int array >= 0, counted from 0.
+
+    Returns:
+        float64 of the shape of `epoch`, or a Python float.
+
+    Raises:
+        ValueError: for a negative epoch.
+    """
+    first_cycle = np.asarray(epoch) * 100 < 2 * _SEED_HALF_CYCLE
+    lr = np.where(first_cycle, seed_triangle_proposal(epoch), _SEED_BASE)
+    return lr if lr.ndim else lr.item()
+
+
+@keras.saving.register_keras_serializable(package="assignment")
+class ScheduleTable(keras.optimizers.schedules.LearningRateSchedule):
+    """One value for each step; a lookup inside the compiled step, clamped at both ends.
+
+    Args:
+        values: sequence of finite floats, shape (steps,), for step 0, 1, ... Kept in float64 and
+            handed to the compiled step in float32.
+        name: str, for the reader of a saved configuration.
+
+    Raises:
+        ValueError: if `values` is empty, not one-dimensional or not finite.
+    """
+
+    def __init__(self, values, name="schedule"):
+        values = np.array(values, np.float64)
+        if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+            raise ValueError(
+                f"Received values of shape {values.shape}, all finite: "
+                f"{bool(np.isfinite(values).all())}; pass a list of finite numbers, one a step."
+            )
+        values.flags.writeable = False
+        self.values = values
+        self.name = name
+
+    def __call__(self, step):
+        """Value at `step` (integer scalar: number, tensor or variable) as a float32 tensor."""
+        index = keras.ops.clip(keras.ops.cast(step, "int32"), 0, len(self.values) - 1)
+        return keras.ops.take(self.values.astype("float32"), index)
+
+    def get_config(self):
+        return {"values": self.values.tolist(), "name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="assignment")
+class OneCycleSGD(keras.optimizers.Optimizer):
+    """SGD whose learning rate and momentum both move inside the compiled step.
+
+    `keras.optimizers.SGD` reads its momentum while the step is traced, so changing it later has
+    no effect. Here it is looked up at `self.iterations`, as the learning rate is. The rule is that
+    of Keras (and Caffe, in which Smith and Topin worked): m = mu m - lr g, w = w + m. PyTorch keeps
+    the learning rate out of the velocity: v = mu v + g, w = w - lr v. Both agree for a constant
+    learning rate; while it changes, Keras's rule takes past gradients at the learning rate they
+    came with. It is used here so that constant settings, such as those of the 2019 submission,
+    give what `keras.optimizers.SGD` gives. Under a `LossScaleOptimizer`, a skipped step does not
+    count: the schedule waits, and the run ends that many steps before the end of the table.
+
+    Args:
+        learning_rate: float or `ScheduleTable`.
+        momentum: float in [0, 1), or `ScheduleTable` of such values.
+        nesterov: bool; w = w + mu m - lr g instead, with the new m.
+        **kwargs: of `keras.optimizers.Optimizer`, such as `clipnorm`, `weight_decay`, `name`.
+
+    Raises:
+        ValueError: if a momentum is outside [0, 1), or for `gradient_accumulation_steps`.
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, nesterov=False, **kwargs):
+        if kwargs.get("gradient_accumulation_steps"):
+            raise ValueError(
+                "Received gradient_accumulation_steps="
+                f"{kwargs['gradient_accumulation_steps']}; a table has one value for each batch. "
+                "Use a larger batch instead."
+            )
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        values = momentum.values if isinstance(momentum, ScheduleTable) else momentum
+        if not isinstance(momentum, (numbers.Real, ScheduleTable)) or not (
+            np.min(values) >= 0 and np.max(values) < 1
+        ):
+            raise ValueError(
+                f"Received momentum={momentum!r}; pass a number in [0, 1) or a ScheduleTable of "
+                "such numbers."
+            )
+        self.momentum = momentum if isinstance(momentum, ScheduleTable) else float(momentum)
+        self.nesterov = nesterov
+
+    def build(self, variables):
+        """Create one velocity for each trainable variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move one variable; `learning_rate` is that of this step."""
+        momentum = self.momentum
+        if isinstance(momentum, ScheduleTable):
+            momentum = momentum(self.iterations)
+        momentum = keras.ops.cast(momentum, variable.dtype)
+        step = keras.ops.cast(learning_rate, variable.dtype) * keras.ops.cast(
+            gradient, variable.dtype
+        )
+        velocity = self.velocities[self._get_variable_index(variable)]
+        self.assign(velocity, momentum * velocity - step)
+        self.assign_add(variable, momentum * velocity - step if self.nesterov else velocity)
+
+    def get_config(self):
+        momentum = keras.saving.serialize_keras_object(self.momentum)
+        return {**super().get_config(), "momentum": momentum, "nesterov": self.nesterov}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        momentum = keras.saving.deserialize_keras_object(config["momentum"], custom_objects)
+        return super().from_config({**config, "momentum": momentum}, custom_objects)
