@@ -1,0 +1,110 @@
+"""Writes the record of a run: `run.json` beside the `history.csv` of its training.
+
+Every number that README and notebook show is read back from such a record by `utils.report`.
+"""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from utils.data import CIFAR10_CLASSES
+from utils.report import wilson_interval
+from utils.runtime import git_commit
+
+
+def run_name(profile, dataset, runtime):
+    """Names a run of the notebook after what sets it apart: profile, data, backend, device."""
+    data = "cifar10" if tuple(dataset.class_names) == CIFAR10_CLASSES else "shapes"
+    return f"{profile}-{data}-{runtime.backend}-{'gpu' if runtime.on_gpu else 'cpu'}"
+
+
+def make_record(name, rows, model, recipe, dataset, runtime, *, profile, seed, validation):
+    """Collects what a reader needs to judge a run and to repeat it.
+
+    Args:
+        name: str, the name of the run and of its folder under `runs/`.
+        rows: history of `utils.training.fit`, complete.
+        model: the trained `keras.Model`.
+        recipe: `utils.settings.Recipe`.
+        dataset: `utils.data.Dataset` it was trained and evaluated on.
+        runtime: `utils.runtime.Runtime`.
+        profile: str.
+        seed: int.
+        validation: str, what the val columns were measured on.
+
+    Returns:
+        A dict of plain values. The final accuracy is that of the last epoch; the best epoch is
+        kept for comparison only, because choosing it would be choosing on the test set.
+
+    Raises:
+        ValueError: when the history does not have all the epochs of the recipe.
+    """
+    if [row["epoch"] for row in rows] != list(range(1, recipe.epochs + 1)):
+        raise ValueError(
+            f"The history has {len(rows)} epochs and the recipe {recipe.epochs}; only a complete "
+            f"run has a record. Resume it with utils.training.fit."
+        )
+    images = len(dataset.x_test)
+    last, best = rows[-1], max(rows, key=lambda row: row["val_accuracy"])
+    correct = round(last["val_accuracy"] * images)
+    return {
+        "name": name,
+        "profile": profile,
+        "full_result": profile == "full" and tuple(dataset.class_names) == CIFAR10_CLASSES,
+        "recipe": dataclasses.asdict(recipe),
+        "seed": seed,
+        "data": {
+            "source": dataset.source,
+            "content_hash": dataset.content_hash,
+            "train_images": len(dataset.x_train),
+            "test_images": images,
+            "validation": validation,
+        },
+        "versions": runtime.versions(),
+        "backend": runtime.backend,
+        "device": runtime.device,
+        "precision": model.get_layer("stem_conv").dtype_policy.name,
+        "parameters": model.count_params(),
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "final": {
+            "accuracy": last["val_accuracy"],
+            "loss": last["val_loss"],
+            "correct": correct,
+            "images": images,
+            "ci95": [round(bound, 4) for bound in wilson_interval(correct, images)],
+        },
+        "best_epoch": {"epoch": best["epoch"], "accuracy": best["val_accuracy"]},
+        "git_commit": git_commit(),
+    }
+
+
+def summary(record):
+    """Two lines that state a result together with what produced it.
+
+    Args:
+        record: dict from `make_record`.
+
+    Returns:
+        str.
+    """
+    final, (low, high) = record["final"], record["final"]["ci95"]
+    right = f"{final['correct']:,} of {final['images']:,} test images right"
+    return (
+        f"{right}: {final['accuracy']:.2%}, 95 % interval {low:.1%} to {high:.1%}\n"
+        f"{record['profile']} profile; {record['data']['source']}; {record['backend']}, "
+        f"{record['device']}, {record['precision']}; {record['seconds'] / 60:.1f} minutes"
+    )
+
+
+def save_record(folder, record):
+    """Writes `run.json`, all or nothing.
+
+    Args:
+        folder: path of an existing folder that holds the run's `history.csv`.
+        record: dict from `make_record`.
+    """
+    path = Path(folder) / "run.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

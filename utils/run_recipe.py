@@ -1,0 +1,109 @@
+"""Runs a named recipe from the shell and writes its record.
+
+Example: `python -m utils.run_recipe one-cycle --depth 20 --epochs 14 --batch-size 256
+--output runs/resnet20v2`. Interrupted, the same command goes on after the last whole epoch.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from utils.data import load_dataset
+from utils.record import make_record, save_record
+from utils.runtime import describe_runtime
+from utils.settings import RECIPES
+from utils.training import build_model, compile_model, fit
+
+# Fields of a recipe that the shell may change, with the type of the option.
+OPTIONS = {
+    "depth": int,
+    "epochs": int,
+    "batch_size": int,
+    "max_lr": float,
+    "l2": float,
+    "erase_probability": float,
+}
+
+
+def run_recipe(recipe, dataset, folder, *, profile, seed=0, validation, precision=None):
+    """Builds, trains and records one run.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        dataset: `utils.data.Dataset`.
+        folder: path of the run, for example `runs/one-cycle-seed-0`; its name names the run.
+        profile: str, stored in the record.
+        seed: int, of weights, data order and augmentation.
+        validation: str, what the test part of `dataset` is.
+        precision: Keras dtype policy, by default the device's own.
+
+    Returns:
+        (model, record).
+    """
+    runtime = describe_runtime()
+    print(f"{runtime}; {dataset.source}, {len(dataset.x_train):,} training images", flush=True)
+    model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision or runtime.precision)
+    compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
+    rows = fit(model, recipe, dataset, folder, seed=seed, report=lambda x: print(x, flush=True))
+    record = make_record(
+        Path(folder).name,
+        rows,
+        model,
+        recipe,
+        dataset,
+        runtime,
+        profile=profile,
+        seed=seed,
+        validation=validation,
+    )
+    save_record(folder, record)
+    return model, record
+
+
+def main(arguments=None):
+    """Parses the command line and runs the recipe; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m utils.run_recipe", description=__doc__)
+    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("--output", required=True, help="folder of the run; resumed if it exists")
+    parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--hold-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure on N images held out of the training set instead of the test set",
+    )
+    parser.add_argument("--precision", help="Keras dtype policy; default: what suits the device")
+    for name, kind in OPTIONS.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=kind)
+    args = parser.parse_args(arguments)
+    try:
+        dataset = load_dataset(args.data)
+        validation = "test set, for display only"
+        if args.hold_out:
+            dataset = dataset.hold_out(args.hold_out, seed=0)
+            validation = f"{args.hold_out} images held out of the training set"
+        changes = {name: getattr(args, name) for name in OPTIONS}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        recipe = dataclasses.replace(RECIPES[args.recipe], **changes)
+        _, record = run_recipe(
+            recipe,
+            dataset,
+            args.output,
+            profile="shell",
+            seed=args.seed,
+            validation=validation,
+            precision=args.precision,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    final = record["final"]
+    print(f"final accuracy {final['accuracy']:.4f} on {final['images']:,} images: {validation}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,383 @@
+"""Trains a recipe: one line an epoch, a history and a checkpoint on disk, resumable.
+
+From a shell, `python -m utils.training --help` runs a named recipe and writes its record.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils import schedule
+from utils.augment import Augment
+from utils.data import channel_statistics, pixel_mean
+from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
+from utils.resnet import resnet_v2
+
+EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
+
+
+class Batches(keras.utils.PyDataset):
+    """Raw batches in an order that depends on the seed and the epoch, and on nothing else.
+
+    A shuffled pass visits `numpy.random.default_rng((seed, epoch)).permutation(n)`. Its last
+    batch is filled up from the start of the same permutation: all batches have one shape, so
+    that the training step is compiled once.
+
+    Args:
+        images: uint8 (n, 32, 32, 3).
+        labels: int (n,).
+        batch_size: int >= 1; at most n images are taken when n is smaller.
+        seed: int, or None for the given order with a shorter last batch (evaluation).
+    """
+
+    def __init__(self, images, labels, batch_size, seed=None):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.images, self.labels = images, np.asarray(labels, "int32")
+        self.batch_size, self.seed = min(batch_size, len(images)), seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch):
+        """Selects the order of the epoch, counted from 0."""
+        order = np.arange(len(self.images))
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+            missing = -len(order) % self.batch_size
+            order = np.concatenate([order, order[:missing]])
+        self.order = order
+
+    def __len__(self):
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __getitem__(self, index):
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.images[chosen], self.labels[chosen]
+
+
+@keras.saving.register_keras_serializable(package="assignment")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of logits against integer labels, with label smoothing.
+
+    Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, Section 7. Keras offers smoothing for
+    one-hot labels only; the host would have to build those for every batch.
+
+    Args:
+        label_smoothing: float in [0, 1), share of the target spread evenly over all classes.
+    """
+
+    def __init__(self, label_smoothing=0.0, name="smoothed_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        targets = ops.one_hot(ops.reshape(y_true, (-1,)), y_pred.shape[-1], dtype=y_pred.dtype)
+        return keras.losses.categorical_crossentropy(
+            targets, y_pred, from_logits=True, label_smoothing=self.label_smoothing
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+def build_model(recipe, x_train, *, seed=0, dtype="float32"):
+    """Builds the recipe's network for a training set, which decides the normalization.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        x_train: uint8 (n, 32, 32, 3), the images to train on.
+        seed: int; also seeds Python, NumPy and the backend, so that the weights repeat.
+        dtype: Keras dtype policy of the layers.
+
+    Returns:
+        A `keras.Model`, not compiled.
+
+    Raises:
+        ValueError: on an unknown normalization or an argument that the layers refuse.
+    """
+    keras.utils.set_random_seed(seed)
+    if recipe.normalization == "channel":
+        mean, std = channel_statistics(x_train)
+    elif recipe.normalization == "pixel_mean":
+        mean, std = pixel_mean(x_train), 255.0
+    else:
+        raise ValueError(
+            f"normalization must be 'channel' or 'pixel_mean', got {recipe.normalization!r}."
+        )
+    return resnet_v2(
+        recipe.depth,
+        mean=mean,
+        std=std,
+        l2=recipe.l2,
+        bn_momentum=recipe.bn_momentum,
+        augment=augmenter(recipe, seed),
+        dtype=dtype,
+    )
+
+
+def augmenter(recipe, seed=0):
+    """The recipe's augmentation, a layer for normalized images; see `utils.augment.Augment`."""
+    return Augment(
+        recipe.shift,
+        recipe.flip,
+        recipe.erase_probability,
+        erase_area=recipe.erase_area,
+        erase_fill=recipe.erase_fill,
+        seed=seed,
+    )
+
+
+def steps_per_epoch(recipe, train_images):
+    """Steps of one epoch; the last batch is filled up, see `Batches`."""
+    return math.ceil(train_images / min(recipe.batch_size, train_images))
+
+
+def schedule_values(recipe, train_images):
+    """Learning rate and momentum of every training step.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        train_images: int, images in the training set.
+
+    Returns:
+        Two float64 arrays of length epochs x steps per epoch.
+
+    Raises:
+        ValueError: on an unknown schedule or impossible settings of it.
+    """
+    steps = steps_per_epoch(recipe, train_images)
+    total = recipe.epochs * steps
+    if recipe.schedule == "one_cycle":
+        step = np.arange(total)
+        rate = schedule.one_cycle(step, total, recipe.max_lr, pct_start=recipe.pct_start)
+        momentum = schedule.one_cycle_momentum(
+            step,
+            total,
+            pct_start=recipe.pct_start,
+            max_momentum=recipe.max_momentum,
+            base_momentum=recipe.base_momentum,
+        )
+        return rate, momentum
+    if recipe.schedule == "seed_triangle":
+        rate = np.repeat([schedule.seed_triangle(epoch) for epoch in range(recipe.epochs)], steps)
+        return rate, np.full(total, recipe.max_momentum)
+    raise ValueError(f"schedule must be 'one_cycle' or 'seed_triangle', got {recipe.schedule!r}.")
+
+
+def compile_model(model, recipe, train_images, *, on_gpu=False):
+    """Compiles a model for its recipe: schedules inside the step, loss from logits.
+
+    Args:
+        model: `keras.Model` from `build_model`.
+        recipe: `utils.settings.Recipe`.
+        train_images: int, images in the training set.
+        on_gpu: bool; XLA pays on an accelerator, on a CPU TensorFlow's own kernels start sooner.
+
+    Returns:
+        The same model.
+    """
+    rate, momentum = schedule_values(recipe, train_images)
+    optimizer = schedule.OneCycleSGD(
+        learning_rate=schedule.ScheduleTable(rate), momentum=schedule.ScheduleTable(momentum)
+    )
+    # Layers carry their own policy, so Keras cannot see by itself that gradients may underflow.
+    if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(
+        optimizer,
+        loss=SmoothedCrossentropy(recipe.label_smoothing),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=on_gpu or keras.backend.backend() == "jax",
+    )
+    return model
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Prints a line an epoch, appends it to `history.csv`, then writes a checkpoint.
+
+    The line is on disk before the checkpoint: what a crash between the two leaves behind is a
+    line too many, which `fit` cuts off when it resumes, never a line too few.
+
+    Args:
+        folder: `pathlib.Path` for `history.csv` and the checkpoint.
+        batches: the `Batches` of the training set.
+        rate, momentum: values of every step.
+        seed: int, seed of the augmentation.
+        rows: list that receives a dict with the keys of `CSV_FIELDS` for each epoch.
+        report: function that prints a line.
+    """
+
+    def __init__(self, folder, batches, rate, momentum, seed, rows, report=print):
+        super().__init__()
+        self.folder, self.batches, self.seed = folder, batches, seed
+        self.rate, self.momentum, self.rows, self.report = rate, momentum, rows, report
+        self.first_step_seconds = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Both depend on (seed, epoch) alone, so a resumed run continues as if never stopped.
+        self.batches.set_epoch(epoch)
+        for layer in self.model.layers:
+            if isinstance(layer, Augment):
+                layer.seed_generator.state.assign([self.seed, epoch * 1_000_000])
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.first_step_seconds is None:  # nearly all of it is compilation
+            self.first_step_seconds = time.perf_counter() - self.start
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps = len(self.batches)
+        first, last = epoch * steps, (epoch + 1) * steps - 1
+        values = (
+            epoch + 1,
+            float(self.rate[first]),
+            float(self.rate[last]),
+            float(self.momentum[first]),
+            float(self.momentum[last]),
+            round(time.perf_counter() - self.start, 2),
+            *(round(float(logs[k]), 6) for k in ("loss", "accuracy", "val_loss", "val_accuracy")),
+        )
+        row = dict(zip(CSV_FIELDS, values, strict=True))
+        self.rows.append(row)
+        _write_rows(self.folder / "history.csv", [row], mode="a")
+        _save_checkpoint(self.model, self.folder, epoch + 1)
+        self.report(format_epoch_row(row))
+
+
+def fit(model, recipe, dataset, folder, *, seed=0, report=print):
+    """Trains a compiled model, or goes on where an interrupted run in `folder` stopped.
+
+    Args:
+        model: `keras.Model`, compiled by `compile_model`.
+        recipe: `utils.settings.Recipe`.
+        dataset: `utils.data.Dataset`; its test part gives the val columns, for display only.
+        folder: path; receives `plan.json`, `history.csv` and one `checkpoint-NNNN.weights.h5`.
+        seed: int, seed of data order and augmentation.
+        report: function that prints a line.
+
+    Returns:
+        A list with a dict an epoch, keys `utils.epoch_log.CSV_FIELDS`. A run that is already
+        complete is loaded, not repeated.
+
+    Raises:
+        ValueError: when `folder` holds a run of another recipe, seed, data set or precision.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {
+        "recipe": dataclasses.asdict(recipe),
+        "seed": seed,
+        "content_hash": dataset.content_hash,
+        "backend": keras.backend.backend(),
+        "precision": model.get_layer("stem_conv").dtype_policy.name,
+    }
+    _check_plan(folder, plan)
+    batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
+    rate, momentum = schedule_values(recipe, len(dataset.x_train))
+    rows = _restore(model, folder)
+    if len(rows) >= recipe.epochs:
+        report(f"Loaded a complete run of {len(rows)} epochs; delete its folder to train anew.")
+    elif rows:
+        report(f"Resuming after epoch {len(rows)} of {recipe.epochs}.")
+    report(EPOCH_HEADER)
+    for row in rows:
+        report(format_epoch_row(row))
+    if len(rows) >= recipe.epochs:
+        return rows
+    log = EpochLog(folder, batches, rate, momentum, seed, rows, report)
+    model.fit(
+        batches,
+        initial_epoch=len(rows),
+        epochs=recipe.epochs,
+        validation_data=Batches(dataset.x_test, dataset.y_test, EVALUATION_BATCH),
+        callbacks=[log],
+        shuffle=False,  # the order is that of Batches; Keras would shuffle it by a global state
+        verbose=0,
+    )
+    return rows
+
+
+def predict_logits(model, images):
+    """Logits, float32 (n, classes), of uint8 images (n, 32, 32, 3), without augmentation."""
+    return model.predict(images, batch_size=EVALUATION_BATCH, verbose=0)
+
+
+def _check_plan(folder, plan):
+    """Refuses a folder that holds another run; a new folder gets the plan."""
+    path = folder / "plan.json"
+    plan = json.loads(json.dumps(plan))  # tuples become lists, as they will be when read back
+    if not path.exists():
+        _write_json(path, plan)
+        return
+    found = json.loads(path.read_text())
+    for key, value in plan.items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"The folder {folder} holds an interrupted run with another {key}: "
+                f"{found.get(key)}, now {value}. Finish that run, delete the folder, or choose "
+                f"another one."
+            )
+
+
+def _restore(model, folder):
+    """Loads the newest checkpoint and returns the history up to it."""
+    checkpoints = sorted(folder.glob("checkpoint-*.weights.h5"))
+    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0]) if checkpoints else 0
+    path = folder / "history.csv"
+    rows = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [_numbers(row) for row in csv.DictReader(file)]
+    if len(rows) < epoch:
+        raise ValueError(
+            f"{path} has {len(rows)} epochs but the checkpoint stands after epoch {epoch}; "
+            f"restore the file or delete the folder to train anew."
+        )
+    if len(rows) > epoch:  # stopped between the line and its checkpoint: that epoch is repeated
+        rows = rows[:epoch]
+        temporary = path.with_suffix(".tmp")
+        _write_rows(temporary, rows, mode="w")
+        os.replace(temporary, path)
+    if checkpoints:
+        # On TensorFlow an optimizer that has not been built has no slots to load into.
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(checkpoints[-1])
+    return rows
+
+
+def _numbers(row):
+    return {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
+
+
+def _write_rows(path, rows, mode):
+    """Writes (mode "w") or appends ("a") rows; a new file gets the header first."""
+    with path.open(mode, newline="") as file:
+        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _save_checkpoint(model, folder, epoch):
+    """Writes weights and optimizer state; a crash leaves the old checkpoint or the new one."""
+    temporary = folder / "partial.weights.h5"
+    model.save_weights(temporary, overwrite=True)
+    path = folder / f"checkpoint-{epoch:04d}.weights.h5"
+    os.replace(temporary, path)
+    for old in folder.glob("checkpoint-*.weights.h5"):
+        if old != path:
+            old.unlink()
+
+
+def _write_json(path, content):
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
