@@ -1,0 +1,425 @@
+"""Grad-CAM against closed forms: activations and Dense weights decide, not a second autograd."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from utils import gradcam
+from utils.gradcam import GradCAM, default_layer, grad_cam, overlay
+from utils.resnet import resnet_v2
+
+MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(getattr(tensor, "value", tensor))
+
+
+def randomize(model, seed=0):
+    """Random weights and batch-norm statistics, so that no factor is 1 and no offset 0."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if weight.name == "kernel":
+            fan_in = np.prod(weight.shape[:-1])
+            value = rng.normal(0, np.sqrt(2 / fan_in), weight.shape)
+        elif weight.name in ("gamma", "moving_variance"):
+            value = rng.uniform(0.5, 1.5, weight.shape)
+        else:
+            value = rng.normal(0, 0.3, weight.shape)
+        weight.assign(value)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return randomize(resnet_v2(11, mean=MEAN, std=STD))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+
+
+def values_at(model, images, *names):
+    """Outputs of layers, as NumPy arrays."""
+    outputs = [model.get_layer(name).output for name in names]
+    results = keras.Model(model.input, outputs)(images, training=False)
+    return [numpy(keras.ops.cast(result, "float32")).astype("float64") for result in results]
+
+
+def close(actual, expected, tolerance=1e-5):
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * expected.max())
+
+
+def cam(model, images, targets):
+    """ReLU of the class-activation map (Zhou et al. 2016), over the number of positions."""
+    activations, _ = values_at(model, images, "last_relu", "logits")
+    kernel = numpy(model.get_layer("logits").kernel)
+    maps = np.einsum("nhwk,kn->nhw", activations, kernel[:, targets])
+    return np.maximum(maps, 0) / (maps.shape[1] * maps.shape[2])
+
+
+def test_is_cam_over_z_for_every_kind_of_target(model, images):
+    _, logits = values_at(model, images, "last_relu", "logits")
+    predicted = logits.argmax(1)
+    assert len(set(predicted)) > 1  # else "per image" would not be tested
+    raw = {"size": None, "normalize": False}
+    close(grad_cam(model, images, **raw), cam(model, images, predicted))
+    close(grad_cam(model, images, 3, **raw), cam(model, images, np.full(7, 3)))
+    mixed = [0, 9, 2, 3, 4, 5, 6]
+    close(grad_cam(model, images, mixed, **raw), cam(model, images, mixed))
+
+
+def test_layer_inside_a_residual_branch(model, images):
+    """The shortcut passes around this layer; the gradient is worked out by hand."""
+    activations, before_relu, _ = values_at(
+        model, images, "stage3_block1_3_relu", "last_bn", "logits"
+    )
+    bn = model.get_layer("last_bn")
+    slope = numpy(bn.gamma) / np.sqrt(numpy(bn.moving_variance) + bn.epsilon)
+    dense = numpy(model.get_layer("logits").kernel)[:, 4]
+    conv = numpy(model.get_layer("stage3_block1_3_conv").kernel)[0, 0]
+    gradient = (before_relu > 0) * slope * dense / 64 @ conv.T
+    alpha = gradient.mean(axis=(1, 2))
+    expected = np.maximum(np.einsum("nhwk,nk->nhw", activations, alpha), 0)
+    maps = grad_cam(model, images, 4, "stage3_block1_3_relu", size=None, normalize=False)
+    assert expected.max() > 0
+    close(maps, expected)
+
+
+def test_any_layer_by_name_has_its_resolution(model, images):
+    shapes = {"normalize": 32, "stage2_block1_add": 16}
+    for name, side in shapes.items():
+        maps = grad_cam(model, images[:1], 0, name, size=None)
+        assert maps.shape == (1, side, side) and maps.dtype == np.float32, name
+
+
+def test_shift_of_all_logits_changes_nothing(model, images):
+    before = grad_cam(model, images, 2, normalize=False)
+    bias = model.get_layer("logits").bias
+    old = numpy(bias)
+    bias.assign(old + 1000)
+    after = grad_cam(model, images, 2, normalize=False)
+    bias.assign(old)
+    close(after, before)
+
+
+def test_reads_the_weights_of_the_moment(images):
+    model = randomize(resnet_v2(11))
+    before = grad_cam(model, images, 1, size=None, normalize=False)
+    kernel = model.get_layer("logits").kernel
+    kernel.assign(2 * numpy(kernel))
+    close(grad_cam(model, images, 1, size=None, normalize=False), 2 * before)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 256])
+def test_batch_equals_singles(model, images, batch_size):
+    singles = np.concatenate([grad_cam(model, image[None]) for image in images])
+    batch = grad_cam(model, images, batch_size=batch_size)
+    np.testing.assert_allclose(batch, singles, atol=1e-4)
+
+
+def test_compiles_once_in_spite_of_a_partial_batch(model, images):
+    calls = []
+
+    class Spy(layers.Layer):
+        def call(self, x):
+            calls.append(x.shape)  # runs when the graph is traced, not when it is executed
+            return x
+
+    x = Spy(name="spy")(model.get_layer("last_relu").output)
+    spied = keras.Model(model.input, model.get_layer("logits")(model.get_layer("avg_pool")(x)))
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch runs eagerly")
+    grad_cam(spied, images, batch_size=4, layer="last_relu")
+    traced = len(calls)
+    grad_cam(spied, images, batch_size=4, layer="last_relu")
+    grad_cam(spied, images[::-1], 3, batch_size=4, layer="last_relu", size=None)
+    assert len(calls) == traced
+    GradCAM(spied, "last_relu")(images, batch_size=4)
+    assert len(calls) > traced  # the spy can see a compilation
+
+
+def test_cache_does_not_keep_models_alive(images):
+    model = resnet_v2(11)
+    grad_cam(model, images[:1])
+    alive, explainer = weakref.ref(model), weakref.ref(gradcam._EXPLAINERS[model]["last_relu"])
+    del model
+    gc.collect()
+    assert alive() is None and explainer() is None
+
+
+def test_model_is_left_as_it_was(images, tmp_path):
+    model = randomize(resnet_v2(11))
+    before, config = [numpy(w) for w in model.weights], model.to_json()
+    grad_cam(model, images, layer="stage3_block1_3_relu")
+    assert model.to_json() == config
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, numpy(new))
+
+
+def test_uint8_and_float_pixels_give_the_same_map(model, images):
+    np.testing.assert_array_equal(
+        grad_cam(model, images, 1), grad_cam(model, images.astype("float32"), 1)
+    )
+
+
+def test_normalization_is_that_of_training(model, images):
+    """The same pixels through `predict` and through the explanation give the same logits."""
+    explanation = GradCAM(model)(images)
+    np.testing.assert_allclose(
+        explanation.logits, model.predict(images, verbose=0), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_array_equal(explanation.targets, explanation.logits.argmax(1))
+    # The mean matters: with another one the same weights give another map.
+    other = resnet_v2(11, mean=0.0, std=STD)
+    other.set_weights(model.get_weights())
+    assert np.abs(grad_cam(other, images, 1) - grad_cam(model, images, 1)).max() > 0.01
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # NumPy's division by zero
+def test_zero_map_stays_zero_and_finite(images):
+    model = resnet_v2(11)
+    kernel = model.get_layer("logits").kernel
+    kernel.assign(-np.abs(numpy(kernel)))
+    maps = grad_cam(model, images, 0)
+    assert np.isfinite(maps).all() and not maps.any()
+
+
+def test_normalized_to_one_and_resized(model, images):
+    maps = grad_cam(model, images)
+    assert maps.shape == (7, 32, 32) and maps.min() >= 0
+    np.testing.assert_allclose(maps.max(axis=(1, 2)), 1, rtol=1e-6)
+    assert grad_cam(model, images, size=20).shape == (7, 20, 20)
+
+
+def test_resize_is_bilinear_between_pixel_centers():
+    tiny = np.array([[[0, 1], [2, 3]]], "float32")
+    expected = [0, 0.25, 0.75, 1]  # centers of 4 pixels at -0.25, 0.25, 0.75, 1.25, edges repeated
+    np.testing.assert_allclose(gradcam.resize_maps(tiny, (4, 4))[0, 0], expected, atol=1e-6)
+    assert gradcam.resize_maps(tiny, (3, 5)).shape == (1, 3, 5)
+
+
+@pytest.mark.parametrize("policy, tolerance", [("mixed_bfloat16", 0.05), ("mixed_float16", 0.01)])
+def test_mixed_precision(images, policy, tolerance):
+    model = randomize(resnet_v2(11, mean=MEAN, std=STD, dtype=policy))
+    maps = grad_cam(model, images, 3, size=None, normalize=False)
+    assert maps.dtype == np.float32
+    close(maps, cam(model, images, np.full(7, 3)), tolerance)
+
+
+# Layers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [11, 20])
+def test_default_is_the_last_activation_after_the_last_add(depth):
+    assert default_layer(resnet_v2(depth)) == "last_relu"
+
+
+def small(build, **kwargs):
+    inputs = keras.Input((16, 16, 3))
+    return keras.Model(inputs, build(inputs, **kwargs))
+
+
+def classify(x, activation=None):
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return layers.Dense(4, activation=activation, name="scores")(x)
+
+
+def v1_block(inputs):
+    x = layers.Conv2D(4, 3, padding="same")(inputs)
+    y = layers.Conv2D(4, 3, padding="same", name="last_conv")(x)
+    return classify(layers.ReLU(name="wanted")(x + y))  # an Add that is no layer
+
+
+def plain(inputs):
+    x = layers.Conv2D(4, 3)(inputs)
+    x = layers.MaxPooling2D(name="wanted")(x)
+    return layers.Dense(4)(layers.Flatten()(x))
+
+
+def kept_dimensions(inputs):
+    """MobileNet's way: pooled to 1x1, then a 1x1 convolution as the classifier."""
+    x = layers.ReLU(name="wanted")(layers.Conv2D(4, 3)(inputs))
+    x = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    return layers.Flatten()(layers.Conv2D(4, 1)(x))
+
+
+def squeeze_and_excite(inputs):
+    x = layers.Conv2D(4, 3)(inputs)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(4, 1, activation="sigmoid")(gate)
+    return classify(layers.Multiply(name="wanted")([x, gate]))
+
+
+@pytest.mark.parametrize("build", [v1_block, plain, kept_dimensions, squeeze_and_excite])
+def test_default_layer_of_other_models(build):
+    model = small(build)
+    assert default_layer(model) == "wanted"
+    maps = grad_cam(model, np.random.default_rng(0).random((2, 16, 16, 3), "float32"), 1)
+    assert maps.shape == (2, 16, 16)
+
+
+def test_sequential_and_nested_backbone():
+    backbone = small(lambda x: layers.ReLU()(layers.Conv2D(4, 3)(x)))
+    backbone.name = "backbone"
+    model = keras.Sequential(
+        [keras.Input((16, 16, 3)), backbone, layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    )
+    assert default_layer(model) == "backbone"  # its output is the backbone's last activation
+    assert grad_cam(model, np.ones((1, 16, 16, 3))).shape == (1, 16, 16)
+    with pytest.raises(ValueError, match="nested model 'backbone'.*nested.input"):
+        grad_cam(model, np.ones((1, 16, 16, 3)), layer="conv2d")
+
+
+def test_shared_layers_are_refused():
+    relu = layers.ReLU(name="shared")
+
+    def build(inputs):
+        x = relu(layers.Conv2D(4, 3, padding="same", name="a")(inputs))
+        return classify(relu(layers.Conv2D(4, 3, padding="same", name="b")(x) + x))
+
+    model, pixels = small(build), np.ones((1, 16, 16, 3))
+    for name in ("shared", "b"):
+        with pytest.raises(ValueError, match="layer of its own"):
+            grad_cam(model, pixels, layer=name)
+
+
+# Bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("last_rel", r"no layer 'last_rel'.*'last_relu'.*default is 'last_relu'"),
+        ("avg_pool", r"'avg_pool' gives float32 \(None, 256\).*'last_relu'"),
+        ("pixels", r"'pixels' gives uint8"),
+    ],
+)
+def test_bad_layer(model, images, name, message):
+    with pytest.raises(ValueError, match=message):
+        grad_cam(model, images, layer=name)
+
+
+@pytest.mark.parametrize(
+    "targets, message",
+    [
+        ([1, 2], r"sequence of 7 ints.*shape \(2,\)"),
+        ([1] * 8, r"sequence of 7 ints.*shape \(8,\)"),
+        (10, r"0 to 9, got \[10\]"),
+        (-1, r"0 to 9, got \[-1\]"),
+        ([0, 1, 2, 3, 4, 5, 99], r"0 to 9, got \[99\]"),
+        (1.5, "float64"),
+        ("cat", "targets must be"),
+        (True, "targets must be"),
+    ],
+)
+def test_bad_targets(model, images, targets, message):
+    with pytest.raises(ValueError, match=message):
+        grad_cam(model, images, targets)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: x[0], r"got \(32, 32, 3\).*image\[None\]"),
+        (lambda x: x[:0], r"N >= 1, got \(0, 32, 32, 3\)"),
+        (lambda x: x[..., :1], r"\(N, 32, 32, 3\).*got \(7, 32, 32, 1\)"),
+        (lambda x: x[:, :16], r"got \(7, 16, 32, 3\)"),
+        (lambda x: np.where(np.arange(7)[:, None, None, None] == 5, np.nan, x), r"images \[5\]"),
+        (lambda x: x.astype(float) * np.inf, "NaN or infinity"),
+        (lambda x: x / 255.0, r"0\.\.255, got values from 0\.0 to 1\.0"),
+        (lambda x: x - 128.0, r"0\.\.255, got values from -128"),
+        (lambda x: x.astype(str), "must be numbers"),
+    ],
+)
+def test_bad_images(model, images, change, message):
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=message):
+        grad_cam(model, change(images))
+
+
+def test_bad_settings(model, images):
+    for settings in ({"size": 0}, {"size": "big"}, {"size": True}, {"batch_size": 0}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            grad_cam(model, images, **settings)
+
+
+def test_probabilities_are_refused():
+    probable = small(lambda x: classify(layers.Conv2D(4, 3)(x), activation="softmax"))
+    pixels = np.ones((1, 16, 16, 3))
+    with pytest.raises(ValueError, match="'scores' applies softmax.*from_logits=True"):
+        grad_cam(probable, pixels)
+    separate = small(lambda x: layers.Softmax()(classify(layers.Conv2D(4, 3)(x))))
+    with pytest.raises(ValueError, match="softmax"):
+        grad_cam(separate, pixels)
+    probable.get_layer("scores").activation = keras.activations.linear  # the remedy works
+    assert grad_cam(probable, pixels).shape == (1, 16, 16)
+
+
+def test_model_without_a_graph_or_spatial_layer():
+    class Opaque(keras.Model):
+        pass
+
+    with pytest.raises(ValueError, match="functional or built sequential"):
+        grad_cam(Opaque(), np.ones((1, 16, 16, 3)))
+    with pytest.raises(ValueError, match="no layer with a spatial output"):
+        default_layer(small(lambda x: layers.Dense(4)(layers.Flatten()(x))))
+
+
+def test_diverged_weights_are_named(images):
+    model = resnet_v2(11)
+    model.get_layer("logits").bias.assign(np.full(10, np.nan))
+    with pytest.raises(ValueError, match="not finite.*diverged"):
+        grad_cam(model, images)
+
+
+# Overlay --------------------------------------------------------------------------------------
+
+
+def test_zero_map_leaves_colors_alone():
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 0] = 200
+    picture = overlay(red, np.zeros((8, 8)))
+    assert picture.shape == (256, 256, 3) and picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture, np.broadcast_to([200, 0, 0], (256, 256, 3)))
+
+
+@pytest.mark.parametrize("colormap, color", [("inferno", (252, 255, 164)), ("jet", (128, 0, 0))])
+def test_hottest_color_is_in_rgb_order(colormap, color):
+    hot = overlay(np.zeros((4, 4, 3)), np.ones((2, 2)), size=8, colormap=colormap, max_opacity=1)
+    np.testing.assert_allclose(hot[4, 4], color, atol=1)
+
+
+def test_opacity_follows_the_heat():
+    gray, heat = np.full((32, 32, 3), 128, np.uint8), np.zeros((8, 8))
+    heat[2, 6] = 1
+    change = np.abs(overlay(gray, heat, size=64).astype(int) - 128).sum(2)
+    row, column = np.unravel_index(change.argmax(), change.shape)
+    assert (row // 8, column // 8) == (2, 6)
+    assert change[40:].max() == 0
+    assert overlay(np.zeros((100, 100, 3)), heat, size=32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"image": np.zeros((32, 16, 3))}, r"square RGB.*\(32, 16, 3\).*center_square"),
+        ({"image": np.zeros((32, 32))}, "square RGB"),
+        ({"image": np.full((4, 4, 3), np.nan)}, "finite"),
+        ({"image": np.full((4, 4, 3), 256)}, "0..255"),
+        ({"heatmap": np.zeros((1, 8, 8))}, r"one map.*\(1, 8, 8\)"),
+        ({"heatmap": np.full((8, 8), 2.0)}, r"0\.\.1, got 2.*normalize=True"),
+        ({"heatmap": np.full((8, 8), np.nan)}, "got nan"),
+        ({"colormap": "infeno"}, "'infeno'.*'inferno'"),
+        ({"size": 0}, "got 0"),
+        ({"max_opacity": 1.5}, "1.5"),
+    ],
+)
+def test_bad_overlay(arguments, message):
+    good = {"image": np.zeros((32, 32, 3)), "heatmap": np.zeros((8, 8))}
+    with pytest.raises(ValueError, match=message):
+        overlay(**(good | arguments))

@@ -1,0 +1,452 @@
+"""Class-activation maps: where in the image did the network find its class?
+
+Grad-CAM after Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via
+Gradient-based Localization", https://arxiv.org/abs/1610.02391. The gradient is that of the logit,
+not of the softmax probability: a probability also falls when another class rises, so its gradient
+answers another question and fades to zero for confident predictions.
+
+The model is cut at the explained layer into a trunk (pixels -> activations) and a head
+(activations -> logits). Only the head is differentiated; the trunk is a plain forward pass, so a
+map costs little more than a prediction.
+"""
+
+import difflib
+import graphlib
+import weakref
+from typing import NamedTuple
+
+import cv2
+import keras
+import matplotlib
+import numpy as np
+from keras import ops
+
+# GradCAM objects by model and layer, so that a second call compiles nothing. The keys are weak
+# and the values do not refer to the model: the entry goes when the model goes.
+_EXPLAINERS = weakref.WeakKeyDictionary()
+
+
+class Explanation(NamedTuple):
+    """What one pass yields for N images."""
+
+    maps: np.ndarray  # float32 (N, h, w), native resolution, >= 0, not normalized
+    logits: np.ndarray  # float32 (N, classes)
+    targets: np.ndarray  # int64 (N,), the class that each map explains
+
+
+def default_layer(model):
+    """Names the layer that Grad-CAM explains by default.
+
+    It is the last one in the graph that still has a spatial output. In a pre-activation ResNet
+    that is the BN + ReLU *after* the last Add, whose output the classifier pools. The last Conv2D,
+    a common choice, lies inside the last residual branch and misses what the shortcut carries.
+
+    Args:
+        model: a functional or sequential `keras.Model` with one image input.
+
+    Returns:
+        The name, a str; `model.get_layer(name)` finds it.
+
+    Raises:
+        ValueError: when the model has no graph or no layer with a spatial output.
+    """
+    spatial = [node.operation.name for node in _graph(model) if _is_spatial(node)]
+    if not spatial:
+        raise ValueError(
+            f"Model {model.name!r} has no layer with a spatial output (batch, height, width, "
+            f"channels) before its logits.{_nested_hint(model)}"
+        )
+    return spatial[-1]
+
+
+def grad_cam(
+    model, images, targets=None, layer=None, *, batch_size=256, size="input", normalize=True
+):
+    """Computes a Grad-CAM map for each image.
+
+    Compiled once for each model and layer; a later call re-uses that. `GradCAM` gives the logits
+    as well.
+
+    Args:
+        model: functional `keras.Model`, one image input, ending in logits (batch, classes).
+        images: (N, height, width, channels), uint8 or float, in the units of the model's input:
+            0..255 for the models of this course. Floats are rounded if the model takes uint8.
+        targets: the class to explain. None: the predicted class of each image; an int: one class
+            for all images; a sequence of N ints: a class for each image.
+        layer: name of the layer to explain, by default `default_layer(model)`.
+        batch_size: int >= 1, the most images in one pass.
+        size: `"input"` resizes maps to the image size, None keeps the layer's resolution, an int
+            gives square maps of that side. Bilinear, as in the paper.
+        normalize: divide each map by its maximum. A map that is zero everywhere (nothing speaks
+            for the class) stays zero.
+
+    Returns:
+        float32 (N, h, w), >= 0; with `normalize`, in 0..1.
+
+    Raises:
+        ValueError: on images, targets or layer that do not fit the model, a model that ends in
+            probabilities, or maps that are not finite.
+    """
+    if isinstance(size, bool) or not (size is None or size == "input" or _is_int(size, 1)):
+        raise ValueError(f'size must be "input", None or an int >= 1, got {size!r}.')
+    explainers = _EXPLAINERS.setdefault(model, {})
+    name = layer or default_layer(model)
+    if name not in explainers:
+        explainers[name] = GradCAM(model, name)
+    maps = explainers[name](images, targets, batch_size=batch_size).maps
+    if size is not None:
+        maps = resize_maps(maps, np.shape(images)[1:3] if size == "input" else (size, size))
+    return normalize_maps(maps) if normalize else maps
+
+
+class GradCAM:
+    """Grad-CAM of one model at one layer, compiled once.
+
+    Weights are read at each call, so it may be kept while the model trains. TensorFlow and PyTorch
+    take any number of images without a new compilation; JAX compiles for each new batch size.
+    Mixed precision is that of the model; weights and sum of the map are computed in float32.
+
+    Args:
+        model: functional `keras.Model`, one image input, ending in logits (batch, classes).
+        layer: name of a layer with a spatial output, by default `default_layer(model)`.
+
+    Raises:
+        ValueError: on an unknown or unsuitable layer, or a model that ends in probabilities.
+    """
+
+    def __init__(self, model, layer=None):
+        nodes = _graph(model)
+        _check_logits(model)
+        self.layer = layer or default_layer(model)
+        self._input_shape, self._input_dtype = model.inputs[0].shape, model.inputs[0].dtype
+        self._classes = model.outputs[0].shape[-1]
+        cut = _cut(nodes, _find(model, nodes, self.layer))
+        self._explain = _compile(
+            trunk=keras.Model(model.inputs[0], cut),
+            head=keras.Model(cut, model.outputs[0]),
+        )
+
+    def __call__(self, images, targets=None, *, batch_size=256):
+        """Explains images; arguments as for `grad_cam`, returns an `Explanation`."""
+        images = self._check_images(images)
+        wanted = self._check_targets(targets, len(images))
+        if not _is_int(batch_size, 1):
+            raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
+        # Batches of one size, the last one padded with copies of an image: one shape, one compile.
+        batches = -(-len(images) // batch_size)
+        step = -(-len(images) // batches)
+        padded = np.minimum(np.arange(batches * step), len(images) - 1)
+        parts = [
+            self._explain(images[rows], wanted[rows]) for rows in padded.reshape(batches, step)
+        ]
+        maps, logits = (np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True))
+        if not (np.isfinite(maps).all() and np.isfinite(logits).all()):
+            raise ValueError(
+                "The model gives logits or maps that are not finite. Its weights may have diverged "
+                "in training: check the loss, or reload a checkpoint."
+            )
+        return Explanation(maps, logits, np.where(wanted < 0, logits.argmax(1), wanted))
+
+    def _check_images(self, images):
+        images, wanted = np.asarray(images), self._input_shape[1:]
+        fits = images.ndim == len(self._input_shape) and all(
+            want in (None, got) for want, got in zip(wanted, images.shape[1:], strict=True)
+        )
+        if not fits or not len(images):
+            raise ValueError(
+                f"images must have shape (N, {', '.join(map(str, wanted))}) with N >= 1, got "
+                f"{images.shape}. For one image pass image[None]."
+            )
+        if images.dtype.kind not in "uif":
+            raise ValueError(f"images must be numbers (uint8 or float), got {images.dtype}.")
+        if not np.isfinite(images).all():
+            bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+            raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
+        if self._input_dtype == "uint8" and images.dtype != np.uint8:
+            low, high, whole = images.min(), images.max(), np.array_equal(images, images.round())
+            if low < 0 or high > 255 or (high <= 1 and not whole):
+                raise ValueError(
+                    f"The model takes pixels in 0..255, got values from {low} to {high}. Pass "
+                    "raw pixels: the model normalizes them itself."
+                )
+            images = images.round()
+        return images.astype(self._input_dtype, copy=False)
+
+    def _check_targets(self, targets, count):
+        """One class for each image, -1 for the predicted one."""
+        if targets is None:
+            return np.full(count, -1, "int64")
+        wanted = np.asarray(targets)
+        if wanted.dtype.kind not in "ui" or wanted.shape not in ((), (count,)):
+            raise ValueError(
+                f"targets must be None, an int or a sequence of {count} ints (one for each image), "
+                f"got {wanted.dtype} of shape {wanted.shape}."
+            )
+        outside = wanted[(wanted < 0) | (wanted >= self._classes)]
+        if outside.size:
+            raise ValueError(
+                f"targets must be class indices from 0 to {self._classes - 1}, got {outside[:10]}."
+            )
+        return np.broadcast_to(wanted.astype("int64"), (count,))
+
+
+def normalize_maps(maps):
+    """Divides each map (N, h, w) by its maximum; a map without a positive value is left as is."""
+    peak = maps.max(axis=(1, 2), keepdims=True)
+    return maps / np.where(peak > 0, peak, 1)
+
+
+def resize_maps(maps, size):
+    """Resizes maps (N, h, w) to `size`, (height, width), bilinear between pixel centers."""
+    height, width = size
+    return np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in maps])
+
+
+def overlay(image, heatmap, *, size=256, colormap="inferno", max_opacity=0.6):
+    """Draws a map over its image at display resolution.
+
+    Image and map are enlarged before they are mixed, so the picture is smooth although CIFAR
+    images have 32 and their maps 8 pixels a side. Opacity follows the heat: where the map is zero
+    the image is untouched.
+
+    Args:
+        image: square RGB, (side, side, 3), uint8 or float in 0..255.
+        heatmap: (h, w) of any resolution, in 0..1.
+        size: int >= 1, side of the result in pixels.
+        colormap: name of a Matplotlib colormap. The default is perceptually even and readable for
+            the color-blind; `"jet"` is what the Grad-CAM paper used.
+        max_opacity: 0..1, opacity of the color where the map is 1.
+
+    Returns:
+        uint8 RGB (size, size, 3).
+
+    Raises:
+        ValueError: on a wrong shape or range or an unknown colormap.
+    """
+    image, heatmap = np.asarray(image, "float32"), np.asarray(heatmap, "float32")
+    if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
+        raise ValueError(
+            f"image must be square RGB (side, side, 3), got {image.shape}. Cut a square first: "
+            "utils.photo.center_square."
+        )
+    if not (image.size and np.isfinite(image).all() and 0 <= image.min() <= image.max() <= 255):
+        raise ValueError("image must be finite and in 0..255.")
+    if heatmap.ndim != 2 or not heatmap.size:
+        raise ValueError(f"heatmap must be one map (h, w), got shape {heatmap.shape}.")
+    if not (0 <= heatmap.min() <= heatmap.max() <= 1):
+        raise ValueError(
+            f"heatmap must be in 0..1, got {heatmap.min()} to {heatmap.max()}; use "
+            "grad_cam(..., normalize=True)."
+        )
+    if colormap not in matplotlib.colormaps:
+        close = difflib.get_close_matches(str(colormap), matplotlib.colormaps) or ["inferno", "jet"]
+        raise ValueError(f"Unknown colormap {colormap!r}; did you mean one of {close}?")
+    if not _is_int(size, 1) or not 0 <= max_opacity <= 1:
+        raise ValueError(
+            f"size must be an int >= 1 and max_opacity in 0..1, got {size!r} and {max_opacity!r}."
+        )
+    # Cubic enlarges without visible blocks or diamonds, area reduces without aliasing.
+    image, heat = (
+        cv2.resize(
+            array,
+            (size, size),
+            interpolation=cv2.INTER_CUBIC if size >= max(array.shape[:2]) else cv2.INTER_AREA,
+        ).clip(0, top)
+        for array, top in ((image, 255), (heatmap, 1))
+    )
+    color = 255 * matplotlib.colormaps[colormap](heat)[..., :3]  # RGBA -> RGB, as the image
+    opacity = (max_opacity * heat)[..., None]
+    return np.rint(image + opacity * (color - image)).astype("uint8")
+
+
+def _compile(trunk, head):
+    """Returns images, targets -> (maps, logits), compiled for the backend.
+
+    The head is differentiated for a whole batch at once: at inference (batch norm with its moving
+    statistics) no image influences another one, so the gradient of the summed logits with respect
+    to the activations of image i is the gradient of the logit of image i.
+    """
+
+    def score(logits, targets):
+        chosen = ops.where(targets < 0, ops.argmax(logits, axis=-1), targets)
+        return ops.sum(ops.take_along_axis(logits, chosen[:, None], axis=-1))
+
+    def weigh(activations, gradients):
+        activations, gradients = ops.cast(activations, "float32"), ops.cast(gradients, "float32")
+        alpha = ops.mean(gradients, axis=(1, 2), keepdims=True)  # Eq. 1
+        return ops.relu(ops.sum(alpha * activations, axis=-1))  # Eq. 2
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        image_spec = tf.TensorSpec(trunk.inputs[0].shape, trunk.inputs[0].dtype)
+
+        @tf.function(input_signature=[image_spec, tf.TensorSpec([None], "int64")])
+        def explain(images, targets):
+            cut = keras.tree.flatten(trunk(images, training=False))
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(cut[0])
+                logits = ops.cast(_run(head, cut), "float32")
+                total = score(logits, targets)
+            return weigh(cut[0], tape.gradient(total, cut[0])), logits
+
+        return lambda images, targets: [t.numpy() for t in explain(images, targets)]
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def stateless(model, state, inputs):
+            return model.stateless_call(*state, inputs, training=False)[0]
+
+        def state_of(model):
+            groups = model.trainable_variables, model.non_trainable_variables
+            return [[variable.value for variable in group] for group in groups]
+
+        @jax.jit
+        def explain(trunk_state, head_state, images, targets):
+            first, *others = keras.tree.flatten(stateless(trunk, trunk_state, images))
+
+            def total(activations):
+                cut = [activations, *others]
+                logits = stateless(head, head_state, cut if others else activations)
+                logits = ops.cast(logits, "float32")
+                return score(logits, targets), logits
+
+            gradients, logits = jax.grad(total, has_aux=True)(first)
+            return weigh(first, gradients), logits
+
+        return lambda images, targets: jax.device_get(
+            explain(state_of(trunk), state_of(head), images, targets)
+        )
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        def explain(images, targets):
+            images, targets = ops.convert_to_tensor(images), ops.convert_to_tensor(targets)
+            with torch.no_grad():
+                first, *others = keras.tree.flatten(trunk(images, training=False))
+            with torch.enable_grad():
+                first = first.detach().requires_grad_()
+                logits = ops.cast(_run(head, [first, *others]), "float32")
+                (gradients,) = torch.autograd.grad(score(logits, targets), first)
+            return [ops.convert_to_numpy(t.detach()) for t in (weigh(first, gradients), logits)]
+
+        return explain
+
+    raise ValueError(
+        f"Grad-CAM needs a backend with gradients (tensorflow, jax, torch), got "
+        f"{keras.backend.backend()!r}."
+    )
+
+
+def _run(head, cut):
+    return head(cut if len(cut) > 1 else cut[0], training=False)
+
+
+def _graph(model):
+    """The calls of the model's layers, inputs first, as Keras recorded them (`Node` objects)."""
+    if len(getattr(model, "inputs", None) or []) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "Grad-CAM needs a functional or built sequential model with one input and one output; "
+            f"{getattr(model, 'name', model)!r} is none."
+        )
+    parents, todo = {}, [_producer(model.outputs[0])]
+    while todo:
+        node = todo.pop()
+        if node not in parents:
+            parents[node] = [_producer(tensor) for tensor in node.input_tensors]
+            todo.extend(parents[node])
+    return list(graphlib.TopologicalSorter(parents).static_order())
+
+
+def _producer(tensor):
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _is_spatial(node):
+    """Whether a call yields one float (batch, height, width, channels) of more than 1x1 pixels."""
+    shape = node.outputs[0].shape
+    several_positions = len(shape) == 4 and tuple(shape[1:3]) != (1, 1)
+    return several_positions and not node.is_input and "float" in node.outputs[0].dtype
+
+
+def _find(model, nodes, name):
+    """The call of the named layer."""
+    calls = [node for node in nodes if node.operation.name == name]
+    if not calls:
+        names = [node.operation.name for node in nodes]
+        raise ValueError(
+            f"Model {model.name!r} has no layer {name!r}. Close matches: "
+            f"{difflib.get_close_matches(str(name), names) or 'none'}; the default is "
+            f"{default_layer(model)!r}.{_nested_hint(model)}"
+        )
+    if len(calls) > 1:
+        raise ValueError(
+            f"Layer {name!r} is called {len(calls)} times, so its output is ambiguous. Give each "
+            "call a layer of its own."
+        )
+    if not _is_spatial(calls[0]):
+        raise ValueError(
+            f"Layer {name!r} gives {calls[0].outputs[0].dtype} {calls[0].outputs[0].shape}; "
+            "Grad-CAM needs a floating-point output (batch, height, width, channels). The default "
+            f"is {default_layer(model)!r}."
+        )
+    return calls[0]
+
+
+def _cut(nodes, node):
+    """The tensors that the head takes: the explained one, then those that pass around it.
+
+    Inside a residual branch the shortcut passes around the explained layer; it reaches the head as
+    a constant, so that the gradient is with respect to the explained activations alone.
+    """
+    below, around = {node}, {}
+    for later in nodes[nodes.index(node) + 1 :]:
+        if any(_producer(tensor) in below for tensor in later.input_tensors):
+            below.add(later)
+    for later in below - {node}:
+        around.update({id(t): t for t in later.input_tensors if _producer(t) not in below})
+    cut = [node.outputs[0], *around.values()]
+    shared = {_producer(t).operation.name for t in cut} & {n.operation.name for n in below - {node}}
+    if shared:
+        raise ValueError(
+            f"Layers {sorted(shared)} are called before and after {node.operation.name!r}, so the "
+            "model cannot be cut there. Give each call a layer of its own."
+        )
+    return cut if len(cut) > 1 else cut[0]
+
+
+def _check_logits(model):
+    """Refuses a model whose last step turns logits into probabilities."""
+    last, shape = _producer(model.outputs[0]).operation, model.outputs[0].shape
+    activation = getattr(last, "activation", None)
+    name = getattr(activation, "__name__", type(last).__name__).lower()
+    if any(word in name for word in ("softmax", "sigmoid")):
+        raise ValueError(
+            f"The last layer {last.name!r} applies {name}, so the model gives probabilities; "
+            "Grad-CAM needs the gradient of the logit. Remedy: end the model in logits (no "
+            f"activation) and train with from_logits=True, or set model.get_layer({last.name!r})"
+            ".activation = keras.activations.linear before explaining."
+        )
+    if len(shape) != 2 or shape[-1] is None:
+        raise ValueError(f"The model must end in logits (batch, classes), got shape {shape}.")
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError("Grad-CAM needs channels last: keras.config.set_image_data_format.")
+
+
+def _nested_hint(model):
+    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    if not nested:
+        return ""
+    return (
+        f" Layers inside the nested model {nested[0]!r} cannot be explained from outside: pass "
+        "that model itself, or build the outer one on its graph (nested.input, nested.output)."
+    )
+
+
+def _is_int(value, at_least):
+    return (
+        isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= at_least
+    )
