@@ -1,0 +1,182 @@
+"""README.md, notebook and run records say the same, and no link leads nowhere."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from checked_numbers import FENCE, mistakes, mutants
+
+from utils import report
+from utils.epoch_log import EPOCH_HEADER, format_epoch_row
+from utils.resnet import STAGE_WIDTHS
+from utils.schedule import seed_triangle_proposal
+from utils.settings import RECIPES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "Assignment4A.md")
+NOTEBOOK = ROOT / report.NOTEBOOK
+GENERATED = re.compile(r"<!-- generated:([\w-]+) -->\n(.*?)<!-- /generated:\1 -->", re.DOTALL)
+
+
+def prose(text):
+    """The text without its generated blocks, which are compared as a whole."""
+    return GENERATED.sub("", text)
+
+
+def expected_numbers():
+    submission = report.read_record(ROOT / "runs" / report.SUBMISSION)
+    recipe, history = submission.run["recipe"], submission.history
+    log = {row["epoch"]: row for row in history}
+    rising = [log[epoch]["loss"] for epoch in range(16, 25)]
+    assert min(rising) == rising[0] and max(rising) == rising[-1]
+    rates = [row["learning_rate_first"] for row in history]
+    peak = rates.index(max(rates))
+    flat = [row for row in history[peak:] if row["learning_rate_first"] == rates[-1]]
+    accuracies = [100 * row["val_accuracy"] for row in flat]
+    proposals = [seed_triangle_proposal(row["epoch"] - 1) for row in flat]
+    stubborn = [
+        row["epoch"]
+        for row, proposal in zip(flat, proposals, strict=True)
+        if proposal > row["learning_rate_first"] + 1e-9
+    ]
+    final, best = submission.run["final"], submission.run["best_epoch"]
+    steps = -(-submission.run["data"]["train_images"] // recipe["batch_size"])
+    ours = RECIPES["one-cycle"]
+    return {
+        "training_faults": [
+            *(recipe["max_lr"], rising[0], rising[-1], 16, 24),
+            *(100, steps, peak + 1, (peak + 1) * steps),
+            *(recipe["max_momentum"], recipe["max_lr"] / (1 - recipe["max_momentum"])),
+            ours.base_momentum,
+            *(len(flat), rates[-1], min(accuracies), max(accuracies)),
+            *(stubborn[0], stubborn[-1], max(proposals), rates[-1]),
+            *(100 * best["accuracy"], best["epoch"], 100 * final["accuracy"]),
+            submission.run["seconds"] / 60,
+            *recipe["erase_fill"],
+            *(recipe["bn_momentum"], 25, log[25]["val_accuracy"], log[25]["accuracy"]),
+            ours.bn_momentum,
+        ],
+        # 32 channels and 32 x 32 pixels are what the submission's code did, not in its log.
+        "gradcam_faults": [32, STAGE_WIDTHS[-1][1], 32, 32],
+    }
+
+
+def test_generated_parts_are_up_to_date():
+    stale = [path.name for path, (old, new) in report.renewed_files(ROOT).items() if old != new]
+    assert stale == [], "run: python -m utils.report"
+
+
+def test_has_every_generated_block():
+    names = report.make_blocks(report.read_records(ROOT / "runs"), "")
+    assert sorted(name for name, _ in GENERATED.findall(README)) == sorted(names)
+
+
+def test_numbers_in_the_prose_are_right():
+    assert mistakes(prose(README), expected_numbers()) == []
+
+
+def test_a_changed_digit_in_the_prose_is_noticed():
+    expected = expected_numbers()
+    changed = list(mutants(prose(README)))
+    assert len(changed) > 20
+    assert all(mistakes(text, expected) for text in changed)
+
+
+def test_a_changed_digit_in_a_generated_block_is_noticed():
+    blocks = report.make_blocks(report.read_records(ROOT / "runs"), report.REPOSITORY)
+    for name in ("results", "status", "epoch-log"):
+        changed = README.replace(blocks[name], re.sub(r"\d", "7", blocks[name]))
+        assert changed != README
+        assert report.fill_blocks(changed, blocks) == README
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_exist(page):
+    text = FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    headings = {
+        re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-")
+        for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    }
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets
+    for target in targets:
+        if target.startswith("#"):
+            assert target[1:] in headings, f"{page} links to the missing section {target}"
+        elif not re.match(r"https?://", target):
+            path = (ROOT / target.partition("#")[0]).resolve()
+            assert path.is_relative_to(ROOT), f"{page} links outside of the repository: {target}"
+            assert path.exists(), f"{page} links to {target}, which does not exist"
+
+
+@pytest.mark.parametrize("page", [*PAGES, report.NOTEBOOK])
+def test_nothing_links_to_an_address_that_is_not_set(page):
+    if not (ROOT / page).exists():
+        pytest.skip(f"{page} does not exist yet")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    owners = set(
+        re.findall(r"(?:github\.com|colab\.research\.google\.com/github)/([\w.-]+/[\w.-]+)", text)
+    )
+    ours = {report.REPOSITORY} if report.REPOSITORY else set()
+    badge = "colab-badge.svg" in text
+    assert not re.search(r"\]\(\s*\)|<your[ -]|example\.(com|org)", text)
+    assert badge == bool(ours and page != "Assignment4A.md")
+    if page != report.NOTEBOOK:  # the notebook may cite other projects
+        assert owners == (ours if page == "README.md" else set())
+
+
+def test_keeps_the_sections_of_the_submission():
+    headings = re.findall(r"^#+ .+$", FENCE.sub("", README), flags=re.MULTILINE)
+    order = [
+        headings.index(name) for name in ("# Assignment 4A", "# Assignment 4B", "## Epoch Log")
+    ]
+    assert order == sorted(order)
+    assert "# Assignment 4A\n\nSubmitted on Online Tool" in README
+    for line in (
+        r"Model: \*\*",
+        r"Val Acc: \*\*\d\d\.\d\d%\*\*",
+        "LR : ",
+        r"GradCam Implementation: \*\*",
+    ):
+        assert re.search(rf"^{line}", README, flags=re.MULTILINE), line
+
+
+def test_names_both_commands():
+    assert "make run" in README and "make test" in README
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search("^run:", makefile, re.MULTILINE) and re.search(
+        "^test:", makefile, re.MULTILINE
+    )
+
+
+def notebook_text(notebook):
+    """All text that the notebook's cells have printed."""
+    lines = []
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            lines.append("".join(output.get("text", output.get("data", {}).get("text/plain", ""))))
+    return "\n".join(lines)
+
+
+@pytest.mark.skipif(not NOTEBOOK.exists(), reason="there is no notebook yet")
+def test_epoch_lines_in_the_notebook_are_those_of_a_record():
+    lines = notebook_text(json.loads(NOTEBOOK.read_text(encoding="utf-8"))).splitlines()
+    if EPOCH_HEADER not in lines:
+        pytest.skip("the committed notebook holds no training log")
+    records = report.read_records(ROOT / "runs")
+    printed = []
+    for line in lines[lines.index(EPOCH_HEADER) + 1 :]:
+        if not re.match(r" *\d+  +[\d.e+-]+  +[\d.]+  ", line):
+            break
+        printed.append(line)
+    logs = [[format_epoch_row(row) for row in record.history] for record in records]
+    assert printed in logs, "run the notebook again, or commit the record of its run"
+
+
+@pytest.mark.skipif(not NOTEBOOK.exists(), reason="there is no notebook yet")
+def test_notebook_has_the_result_table():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    markdown = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    names = {name for name, _ in GENERATED.findall(markdown)}
+    assert {"results", "colab"} <= names
