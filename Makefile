@@ -18,13 +18,14 @@ endif
 export KERAS_BACKEND ?= tensorflow
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help run test lint readme clean setup
+.PHONY: help run test lint readme colab clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
+	@echo 'make colab REPO=owner/name  enter the public address: badge and links appear'
 	@echo 'make clean   remove build/ and .venv'
 	@echo
 	@echo 'Options of make run:'
@@ -49,6 +50,10 @@ lint: setup
 
 readme: setup
 	@$(PYTHON_ENV) -m utils.report
+
+colab: setup
+	$(if $(REPO),,$(error Name the repository: make colab REPO=owner/name))
+	@$(PYTHON_ENV) -m utils.report --repository "$(REPO)"
 
 clean:
 	rm -rf build .venv

@@ -24,7 +24,7 @@ def dataset(monkeypatch):
 
 def test_run_from_the_shell_writes_a_valid_record(dataset, tmp_path, capsys):
     folder = tmp_path / "tiny"
-    arguments = ["one-cycle", "--depth", "11", "--epochs", "1", "--batch-size", "32"]
+    arguments = ["one-cycle", "--depth", "11", "--epochs", "2", "--batch-size", "32"]
     arguments += ["--max-lr", "0.01", "--hold-out", "20", "--output", str(folder)]
     assert module.main(arguments) == 0
     record = json.loads((folder / "run.json").read_text())
