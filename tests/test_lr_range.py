@@ -90,19 +90,30 @@ def test_everything_is_restored_and_training_goes_on_as_if_nothing_had_been():
     keras.utils.set_random_seed(5)
     before, optimizer, step = state_of(model), model.optimizer, model.train_function
     result = range_test(model, random_batches(), num_steps=12, end_lr=1.0)
-    after_test = [random.random(), np.random.random(), keras.random.normal((2,))]
+    after_test = [random.random(), np.random.random()]
     keras.utils.set_random_seed(5)
-    without_test = [random.random(), np.random.random(), keras.random.normal((2,))]
+    without_test = [random.random(), np.random.random()]
     keras.utils.set_random_seed(5)
     assert_same_state(before, state_of(model))
     assert model.optimizer is optimizer and model.train_function is step
-    assert after_test[:2] == without_test[:2]
-    assert np.array_equal(*map(keras.ops.convert_to_numpy, (after_test[2], without_test[2])))
+    assert after_test == without_test
     assert len(set(result.loss.tolist())) == 12  # it did train
 
     for each in (model, untouched):
         fit(each)
     assert_same_state(state_of(untouched), state_of(model))
+
+
+def test_the_global_stream_of_keras_random_is_not_drawn_from():
+    draws = []
+    for tested in (False, True):
+        keras.utils.clear_session()
+        model = linear_model()  # sets the seeds
+        first = keras.random.normal((2,))
+        if tested:
+            range_test(model, PAIRS, num_steps=11, end_lr=0.1)
+        draws.append([keras.ops.convert_to_numpy(x) for x in (first, keras.random.normal((2,)))])
+    assert np.array_equal(*draws)
 
 
 def test_everything_is_restored_after_an_interruption():
@@ -236,7 +247,8 @@ def test_float16_loss_scaling_and_adam():
         ({"start_lr": 10.0}, "0 < start_lr < end_lr"),
         ({"end_lr": math.inf}, "end_lr=inf"),
         ({"start_lr": math.nan}, "start_lr=nan"),
-        ({"num_steps": 10}, "num_steps=10; use at least 11"),
+        ({"num_steps": 10}, "num_steps=10; use a whole number of at least 11"),
+        ({"num_steps": 100.0}, "num_steps=100.0; use a whole number"),
         ({"sweep": "cubic"}, "sweep='cubic'"),
         ({"beta": 1.0}, "beta=1.0"),
         ({"beta": -0.1}, "beta=-0.1"),

@@ -5,6 +5,7 @@ watch the loss. The model is given back exactly as it was.
 """
 
 import csv
+import numbers
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -211,7 +212,7 @@ def range_test(
         stream = _endless(batches, num_steps)
         for step, lr in enumerate(space(start_lr, end_lr, num_steps).tolist()):
             trial.optimizer.learning_rate = lr
-            trial.reset_metrics()  # else the next line gives the mean over the steps so far
+            trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
             loss = float(trial.train_on_batch(*next(stream), return_dict=True)["loss"])
             if not np.isfinite(loss):
                 kind = "NaN" if np.isnan(loss) else "infinite"
@@ -241,8 +242,11 @@ def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
         raise ValueError(
             f"Received start_lr={start_lr}, end_lr={end_lr}; use 0 < start_lr < end_lr, finite."
         )
-    if num_steps - num_steps // 10 - 5 < _MIN_POINTS:
-        raise ValueError(f"Received num_steps={num_steps}; use at least 11, better 100.")
+    whole = isinstance(num_steps, numbers.Integral)
+    if not whole or num_steps - num_steps // 10 - 5 < _MIN_POINTS:
+        raise ValueError(
+            f"Received num_steps={num_steps!r}; use a whole number of at least 11, better 100."
+        )
     if sweep not in ("exponential", "linear"):
         raise ValueError(f'Received sweep={sweep!r}; use "exponential" or "linear".')
     if not 0 <= beta < 1:
