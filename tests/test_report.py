@@ -195,6 +195,16 @@ def test_a_history_without_epochs_is_refused(tmp_path):
         read_history(path)
 
 
+def test_a_run_under_way_is_passed_over_but_a_lost_record_is_not(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(SUBMISSION, runs / SUBMISSION.name)
+    (runs / "under-way").mkdir()
+    with pytest.raises(ValueError, match="under-way"):
+        read_records(runs)
+    (runs / "under-way" / "plan.json").write_text("{}")
+    assert [record.name for record in read_records(runs)] == [SUBMISSION.name]
+
+
 def test_reported_run_is_chosen_by_evidence_not_by_accuracy(tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(SUBMISSION, runs / SUBMISSION.name)

@@ -47,6 +47,5 @@ def test_bad_values_end_in_one_line(dataset, tmp_path, capsys):
 def test_incomplete_history_gets_no_record(dataset):
     with pytest.raises(ValueError, match="1 epochs and the recipe 50"):
         make_record(
-            "x", [{"epoch": 1}], None, RECIPES["one-cycle"], dataset, None,
-            profile="full", seed=0, validation="",
-        )  # fmt: skip
+            "x", [{"epoch": 1}], None, RECIPES["one-cycle"], dataset, None, profile="full", seed=0
+        )

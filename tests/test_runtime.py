@@ -3,7 +3,8 @@
 import keras
 import pytest
 
-from utils.runtime import choose_precision, describe_runtime, output_dir
+from utils import runtime as module
+from utils.runtime import choose_precision, describe_runtime, git_commit, output_dir
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,9 @@ def test_description_names_versions_and_device():
 def test_output_folder_is_created(tmp_path):
     folder = output_dir({"ASSIGNMENT_OUTPUT": str(tmp_path / "a" / "b")})
     assert folder == tmp_path / "a" / "b" and folder.is_dir()
+
+
+def test_commit_is_that_of_the_checkout_or_unknown(monkeypatch, tmp_path):
+    assert git_commit() == "unknown" or len(git_commit().removesuffix("-dirty")) == 40
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "utils" / "runtime.py"))
+    assert git_commit() == "unknown"

@@ -94,9 +94,9 @@ class RangeTestResult:
 
         Smith and Topin take the largest learning rate at which training still converges. The
         lowest loss marks where the falling ends, but late: the mean that smooths the curve lags,
-        and a sweep spends only few steps there. fastai goes a whole decade below for a constant
-        learning rate; one-cycle passes its peak only briefly, and with less momentum than the
-        test ran with, so half of that margin is kept. A rule of thumb; check it by training.
+        and a sweep spends only few steps there. fastai goes a whole decade below; one-cycle passes
+        its peak only briefly, so half of that margin is kept. A rule of thumb; check it by
+        training.
 
         Raises:
             ValueError: as `suggest`.
@@ -179,7 +179,8 @@ def range_test(
     """Train for a few steps at a growing learning rate, then put everything back.
 
     The steps run on a second `keras.Model` that shares the layers, with a fresh optimizer of the
-    same kind; a momentum table is held at its first value. So the compiled step, the optimizer
+    same kind; a momentum table is held at its lowest value, the one that one-cycle has at its
+    peak, because the effective step also grows with the momentum. The compiled step, the optimizer
     and the metrics of `model` are never touched. Its weights, batch-norm statistics and seed
     generators, and the global random states of Python and NumPy, are restored even if the test
     is interrupted. Not restored: what `batches` itself consumes, such as a generator's position.
@@ -272,7 +273,7 @@ def _trial_model(model, start_lr):
         wrapper, optimizer = optimizer, optimizer.inner_optimizer
     config = optimizer.get_config() | {"learning_rate": float(start_lr)}
     if isinstance(getattr(optimizer, "momentum", None), ScheduleTable):
-        config["momentum"] = float(optimizer.momentum.values[0])
+        config["momentum"] = float(optimizer.momentum.values.min())
     fresh = type(optimizer).from_config(config)
     if wrapper:
         fresh = keras.optimizers.LossScaleOptimizer(fresh, wrapper.initial_scale)

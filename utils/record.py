@@ -12,6 +12,8 @@ from utils.data import CIFAR10_CLASSES
 from utils.report import wilson_interval
 from utils.runtime import git_commit
 
+ON_TEST_SET = "test set, for display only"
+
 
 def run_name(profile, dataset, runtime):
     """Names a run of the notebook after what sets it apart: profile, data, backend, device."""
@@ -19,7 +21,7 @@ def run_name(profile, dataset, runtime):
     return f"{profile}-{data}-{runtime.backend}-{'gpu' if runtime.on_gpu else 'cpu'}"
 
 
-def make_record(name, rows, model, recipe, dataset, runtime, *, profile, seed, validation):
+def make_record(name, rows, model, recipe, dataset, runtime, profile, seed, validation=ON_TEST_SET):
     """Collects what a reader needs to judge a run and to repeat it.
 
     Args:
@@ -80,7 +82,7 @@ def make_record(name, rows, model, recipe, dataset, runtime, *, profile, seed, v
 
 
 def summary(record):
-    """Two lines that state a result together with what produced it.
+    """Three lines that state a result together with what produced it.
 
     Args:
         record: dict from `make_record`.
@@ -92,8 +94,9 @@ def summary(record):
     right = f"{final['correct']:,} of {final['images']:,} test images right"
     return (
         f"{right}: {final['accuracy']:.2%}, 95 % interval {low:.1%} to {high:.1%}\n"
-        f"{record['profile']} profile; {record['data']['source']}; {record['backend']}, "
-        f"{record['device']}, {record['precision']}; {record['seconds'] / 60:.1f} minutes"
+        f"{record['profile']} profile; {record['data']['source']}\n"
+        f"{record['seconds'] / 60:.1f} minutes with {record['backend']}, {record['device']}, "
+        f"{record['precision']}"
     )
 
 

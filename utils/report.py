@@ -257,12 +257,18 @@ def read_records(folder=ROOT / "runs"):
         folder: path of `runs/`.
 
     Returns:
-        List of `Record`.
+        List of `Record`. An unfinished run (`plan.json`, but no `run.json`) is passed over.
 
     Raises:
         ValueError: when a folder in it is no sound record.
     """
     folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
+    # A run that is under way has a plan and no record yet.
+    folders = [
+        path
+        for path in folders
+        if (path / "run.json").exists() or not (path / "plan.json").exists()
+    ]
     records = [read_record(path) for path in folders]
     reported = reported_record(records)
     return sorted(

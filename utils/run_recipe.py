@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from utils.data import load_dataset
-from utils.record import make_record, save_record
+from utils.record import ON_TEST_SET, make_record, save_record
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training import build_model, compile_model, fit
@@ -81,7 +81,7 @@ def main(arguments=None):
     args = parser.parse_args(arguments)
     try:
         dataset = load_dataset(args.data)
-        validation = "test set, for display only"
+        validation = ON_TEST_SET
         if args.hold_out:
             dataset = dataset.hold_out(args.hold_out, seed=0)
             validation = f"{args.hold_out} images held out of the training set"

@@ -44,12 +44,17 @@ class Runtime:
 
 
 def quiet_backend():
-    """Silences TensorFlow's notes on its start-up and its hints on retracing; errors still show.
+    """Imports the backend without TensorFlow's notes on its start-up and its hints on retracing.
 
-    Call it before the backend is imported: C++ reads the environment variable only then.
+    Errors still show. To be called before anything else imports Keras, because the environment
+    variable is read only then; the logger in turn is set up by the import, in a notebook to tell
+    everything.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def describe_runtime():
@@ -111,14 +116,14 @@ def output_dir(environ=None):
 
 
 def git_commit():
-    """Commit of the checkout, with `-dirty` when files differ from it; None outside of git."""
+    """Commit of the checkout, with `-dirty` when files differ from it; "unknown" outside of git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     folder = Path(__file__).resolve().parent
     try:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None if result.returncode == 0 else None
+        return "unknown"
+    return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
 def _distribution(backend):
