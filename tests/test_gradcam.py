@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_models import classify, small
 
 from utils import gradcam
-from utils.gradcam import GradCAM, default_layer, grad_cam, overlay
+from utils.gradcam import GradCAM, default_layer, grad_cam
 from utils.resnet import resnet_v2
 
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
@@ -197,13 +198,6 @@ def test_normalized_to_one_and_resized(model, images):
     assert grad_cam(model, images, size=20).shape == (7, 20, 20)
 
 
-def test_resize_is_bilinear_between_pixel_centers():
-    tiny = np.array([[[0, 1], [2, 3]]], "float32")
-    expected = [0, 0.25, 0.75, 1]  # centers of 4 pixels at -0.25, 0.25, 0.75, 1.25, edges repeated
-    np.testing.assert_allclose(gradcam.resize_maps(tiny, (4, 4))[0, 0], expected, atol=1e-6)
-    assert gradcam.resize_maps(tiny, (3, 5)).shape == (1, 3, 5)
-
-
 @pytest.mark.parametrize("policy, tolerance", [("mixed_bfloat16", 0.05), ("mixed_float16", 0.01)])
 def test_mixed_precision(images, policy, tolerance):
     model = randomize(resnet_v2(11, mean=MEAN, std=STD, dtype=policy))
@@ -212,97 +206,12 @@ def test_mixed_precision(images, policy, tolerance):
     close(maps, cam(model, images, np.full(7, 3)), tolerance)
 
 
-# Layers ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("depth", [11, 20])
 def test_default_is_the_last_activation_after_the_last_add(depth):
     assert default_layer(resnet_v2(depth)) == "last_relu"
 
 
-def small(build, **kwargs):
-    inputs = keras.Input((16, 16, 3))
-    return keras.Model(inputs, build(inputs, **kwargs))
-
-
-def classify(x, activation=None):
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return layers.Dense(4, activation=activation, name="scores")(x)
-
-
-def v1_block(inputs):
-    x = layers.Conv2D(4, 3, padding="same")(inputs)
-    y = layers.Conv2D(4, 3, padding="same", name="last_conv")(x)
-    return classify(layers.ReLU(name="wanted")(x + y))  # an Add that is no layer
-
-
-def plain(inputs):
-    x = layers.Conv2D(4, 3)(inputs)
-    x = layers.MaxPooling2D(name="wanted")(x)
-    return layers.Dense(4)(layers.Flatten()(x))
-
-
-def kept_dimensions(inputs):
-    """MobileNet's way: pooled to 1x1, then a 1x1 convolution as the classifier."""
-    x = layers.ReLU(name="wanted")(layers.Conv2D(4, 3)(inputs))
-    x = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    return layers.Flatten()(layers.Conv2D(4, 1)(x))
-
-
-def squeeze_and_excite(inputs):
-    x = layers.Conv2D(4, 3)(inputs)
-    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    gate = layers.Conv2D(4, 1, activation="sigmoid")(gate)
-    return classify(layers.Multiply(name="wanted")([x, gate]))
-
-
-@pytest.mark.parametrize("build", [v1_block, plain, kept_dimensions, squeeze_and_excite])
-def test_default_layer_of_other_models(build):
-    model = small(build)
-    assert default_layer(model) == "wanted"
-    maps = grad_cam(model, np.random.default_rng(0).random((2, 16, 16, 3), "float32"), 1)
-    assert maps.shape == (2, 16, 16)
-
-
-def test_sequential_and_nested_backbone():
-    backbone = small(lambda x: layers.ReLU()(layers.Conv2D(4, 3)(x)))
-    backbone.name = "backbone"
-    model = keras.Sequential(
-        [keras.Input((16, 16, 3)), backbone, layers.GlobalAveragePooling2D(), layers.Dense(4)]
-    )
-    assert default_layer(model) == "backbone"  # its output is the backbone's last activation
-    assert grad_cam(model, np.ones((1, 16, 16, 3))).shape == (1, 16, 16)
-    with pytest.raises(ValueError, match="nested model 'backbone'.*nested.input"):
-        grad_cam(model, np.ones((1, 16, 16, 3)), layer="conv2d")
-
-
-def test_shared_layers_are_refused():
-    relu = layers.ReLU(name="shared")
-
-    def build(inputs):
-        x = relu(layers.Conv2D(4, 3, padding="same", name="a")(inputs))
-        return classify(relu(layers.Conv2D(4, 3, padding="same", name="b")(x) + x))
-
-    model, pixels = small(build), np.ones((1, 16, 16, 3))
-    for name in ("shared", "b"):
-        with pytest.raises(ValueError, match="layer of its own"):
-            grad_cam(model, pixels, layer=name)
-
-
 # Bad input ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name, message",
-    [
-        ("last_rel", r"no layer 'last_rel'.*'last_relu'.*default is 'last_relu'"),
-        ("avg_pool", r"'avg_pool' gives float32 \(None, 256\).*'last_relu'"),
-        ("pixels", r"'pixels' gives uint8"),
-    ],
-)
-def test_bad_layer(model, images, name, message):
-    with pytest.raises(ValueError, match=message):
-        grad_cam(model, images, layer=name)
 
 
 @pytest.mark.parametrize(
@@ -360,66 +269,8 @@ def test_probabilities_are_refused():
     assert grad_cam(probable, pixels).shape == (1, 16, 16)
 
 
-def test_model_without_a_graph_or_spatial_layer():
-    class Opaque(keras.Model):
-        pass
-
-    with pytest.raises(ValueError, match="functional or built sequential"):
-        grad_cam(Opaque(), np.ones((1, 16, 16, 3)))
-    with pytest.raises(ValueError, match="no layer with a spatial output"):
-        default_layer(small(lambda x: layers.Dense(4)(layers.Flatten()(x))))
-
-
 def test_diverged_weights_are_named(images):
     model = resnet_v2(11)
     model.get_layer("logits").bias.assign(np.full(10, np.nan))
     with pytest.raises(ValueError, match="not finite.*diverged"):
         grad_cam(model, images)
-
-
-# Overlay --------------------------------------------------------------------------------------
-
-
-def test_zero_map_leaves_colors_alone():
-    red = np.zeros((32, 32, 3), np.uint8)
-    red[..., 0] = 200
-    picture = overlay(red, np.zeros((8, 8)))
-    assert picture.shape == (256, 256, 3) and picture.dtype == np.uint8
-    np.testing.assert_array_equal(picture, np.broadcast_to([200, 0, 0], (256, 256, 3)))
-
-
-@pytest.mark.parametrize("colormap, color", [("inferno", (252, 255, 164)), ("jet", (128, 0, 0))])
-def test_hottest_color_is_in_rgb_order(colormap, color):
-    hot = overlay(np.zeros((4, 4, 3)), np.ones((2, 2)), size=8, colormap=colormap, max_opacity=1)
-    np.testing.assert_allclose(hot[4, 4], color, atol=1)
-
-
-def test_opacity_follows_the_heat():
-    gray, heat = np.full((32, 32, 3), 128, np.uint8), np.zeros((8, 8))
-    heat[2, 6] = 1
-    change = np.abs(overlay(gray, heat, size=64).astype(int) - 128).sum(2)
-    row, column = np.unravel_index(change.argmax(), change.shape)
-    assert (row // 8, column // 8) == (2, 6)
-    assert change[40:].max() == 0
-    assert overlay(np.zeros((100, 100, 3)), heat, size=32).shape == (32, 32, 3)
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"image": np.zeros((32, 16, 3))}, r"square RGB.*\(32, 16, 3\).*center_square"),
-        ({"image": np.zeros((32, 32))}, "square RGB"),
-        ({"image": np.full((4, 4, 3), np.nan)}, "finite"),
-        ({"image": np.full((4, 4, 3), 256)}, "0..255"),
-        ({"heatmap": np.zeros((1, 8, 8))}, r"one map.*\(1, 8, 8\)"),
-        ({"heatmap": np.full((8, 8), 2.0)}, r"0\.\.1, got 2.*normalize=True"),
-        ({"heatmap": np.full((8, 8), np.nan)}, "got nan"),
-        ({"colormap": "infeno"}, "'infeno'.*'inferno'"),
-        ({"size": 0}, "got 0"),
-        ({"max_opacity": 1.5}, "1.5"),
-    ],
-)
-def test_bad_overlay(arguments, message):
-    good = {"image": np.zeros((32, 32, 3)), "heatmap": np.zeros((8, 8))}
-    with pytest.raises(ValueError, match=message):
-        overlay(**(good | arguments))

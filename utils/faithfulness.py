@@ -124,7 +124,7 @@ def random_maps(count, height, width, seed=0):
     """Maps of independent uniform noise, float32 (count, height, width) in 0..1.
 
     For noise as smooth as a Grad-CAM map make it at the layer's resolution, then use
-    `utils.gradcam.resize_maps`.
+    `utils.overlay.resize_maps`.
     """
     return np.random.default_rng(seed).random((count, height, width), dtype="float32")
 

@@ -10,16 +10,15 @@ The model is cut at the explained layer into a trunk (pixels -> activations) and
 map costs little more than a prediction.
 """
 
-import difflib
-import graphlib
 import weakref
 from typing import NamedTuple
 
-import cv2
 import keras
-import matplotlib
 import numpy as np
 from keras import ops
+
+from utils.graph import cut_at, find_node, graph_nodes, last_spatial_layer, producer
+from utils.overlay import normalize_maps, resize_maps
 
 # GradCAM objects by model and layer, so that a second call compiles nothing. The keys are weak
 # and the values do not refer to the model: the entry goes when the model goes.
@@ -50,13 +49,7 @@ def default_layer(model):
     Raises:
         ValueError: when the model has no graph or no layer with a spatial output.
     """
-    spatial = [node.operation.name for node in _graph(model) if _is_spatial(node)]
-    if not spatial:
-        raise ValueError(
-            f"Model {model.name!r} has no layer with a spatial output (batch, height, width, "
-            f"channels) before its logits.{_nested_hint(model)}"
-        )
-    return spatial[-1]
+    return last_spatial_layer(model)
 
 
 def grad_cam(
@@ -115,12 +108,12 @@ class GradCAM:
     """
 
     def __init__(self, model, layer=None):
-        nodes = _graph(model)
+        nodes = graph_nodes(model)
         _check_logits(model)
         self.layer = layer or default_layer(model)
         self._input_shape, self._input_dtype = model.inputs[0].shape, model.inputs[0].dtype
         self._classes = model.outputs[0].shape[-1]
-        cut = _cut(nodes, _find(model, nodes, self.layer))
+        cut = cut_at(nodes, find_node(model, nodes, self.layer))
         self._explain = _compile(
             trunk=keras.Model(model.inputs[0], cut),
             head=keras.Model(cut, model.outputs[0]),
@@ -188,75 +181,6 @@ class GradCAM:
                 f"targets must be class indices from 0 to {self._classes - 1}, got {outside[:10]}."
             )
         return np.broadcast_to(wanted.astype("int64"), (count,))
-
-
-def normalize_maps(maps):
-    """Divides each map (N, h, w) by its maximum; a map without a positive value is left as is."""
-    peak = maps.max(axis=(1, 2), keepdims=True)
-    return maps / np.where(peak > 0, peak, 1)
-
-
-def resize_maps(maps, size):
-    """Resizes maps (N, h, w) to `size`, (height, width), bilinear between pixel centers."""
-    height, width = size
-    return np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in maps])
-
-
-def overlay(image, heatmap, *, size=256, colormap="inferno", max_opacity=0.6):
-    """Draws a map over its image at display resolution.
-
-    Image and map are enlarged before they are mixed, so the picture is smooth although CIFAR
-    images have 32 and their maps 8 pixels a side. Opacity follows the heat: where the map is zero
-    the image is untouched.
-
-    Args:
-        image: square RGB, (side, side, 3), uint8 or float in 0..255.
-        heatmap: (h, w) of any resolution, in 0..1.
-        size: int >= 1, side of the result in pixels.
-        colormap: name of a Matplotlib colormap. The default is perceptually even and readable for
-            the color-blind; `"jet"` is what the Grad-CAM paper used.
-        max_opacity: 0..1, opacity of the color where the map is 1.
-
-    Returns:
-        uint8 RGB (size, size, 3).
-
-    Raises:
-        ValueError: on a wrong shape or range or an unknown colormap.
-    """
-    image, heatmap = np.asarray(image, "float32"), np.asarray(heatmap, "float32")
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
-        raise ValueError(
-            f"image must be square RGB (side, side, 3), got {image.shape}. Cut a square first: "
-            "utils.photo.center_square."
-        )
-    if not (image.size and np.isfinite(image).all() and 0 <= image.min() <= image.max() <= 255):
-        raise ValueError("image must be finite and in 0..255.")
-    if heatmap.ndim != 2 or not heatmap.size:
-        raise ValueError(f"heatmap must be one map (h, w), got shape {heatmap.shape}.")
-    if not (0 <= heatmap.min() <= heatmap.max() <= 1):
-        raise ValueError(
-            f"heatmap must be in 0..1, got {heatmap.min()} to {heatmap.max()}; use "
-            "grad_cam(..., normalize=True)."
-        )
-    if colormap not in matplotlib.colormaps:
-        close = difflib.get_close_matches(str(colormap), matplotlib.colormaps) or ["inferno", "jet"]
-        raise ValueError(f"Unknown colormap {colormap!r}; did you mean one of {close}?")
-    if not _is_int(size, 1) or not 0 <= max_opacity <= 1:
-        raise ValueError(
-            f"size must be an int >= 1 and max_opacity in 0..1, got {size!r} and {max_opacity!r}."
-        )
-    # Cubic enlarges without visible blocks or diamonds, area reduces without aliasing.
-    image, heat = (
-        cv2.resize(
-            array,
-            (size, size),
-            interpolation=cv2.INTER_CUBIC if size >= max(array.shape[:2]) else cv2.INTER_AREA,
-        ).clip(0, top)
-        for array, top in ((image, 255), (heatmap, 1))
-    )
-    color = 255 * matplotlib.colormaps[colormap](heat)[..., :3]  # RGBA -> RGB, as the image
-    opacity = (max_opacity * heat)[..., None]
-    return np.rint(image + opacity * (color - image)).astype("uint8")
 
 
 def _compile(trunk, head):
@@ -344,83 +268,9 @@ def _run(head, cut):
     return head(cut if len(cut) > 1 else cut[0], training=False)
 
 
-def _graph(model):
-    """The calls of the model's layers, inputs first, as Keras recorded them (`Node` objects)."""
-    if len(getattr(model, "inputs", None) or []) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "Grad-CAM needs a functional or built sequential model with one input and one output; "
-            f"{getattr(model, 'name', model)!r} is none."
-        )
-    parents, todo = {}, [_producer(model.outputs[0])]
-    while todo:
-        node = todo.pop()
-        if node not in parents:
-            parents[node] = [_producer(tensor) for tensor in node.input_tensors]
-            todo.extend(parents[node])
-    return list(graphlib.TopologicalSorter(parents).static_order())
-
-
-def _producer(tensor):
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
-
-
-def _is_spatial(node):
-    """Whether a call yields one float (batch, height, width, channels) of more than 1x1 pixels."""
-    shape = node.outputs[0].shape
-    several_positions = len(shape) == 4 and tuple(shape[1:3]) != (1, 1)
-    return several_positions and not node.is_input and "float" in node.outputs[0].dtype
-
-
-def _find(model, nodes, name):
-    """The call of the named layer."""
-    calls = [node for node in nodes if node.operation.name == name]
-    if not calls:
-        names = [node.operation.name for node in nodes]
-        raise ValueError(
-            f"Model {model.name!r} has no layer {name!r}. Close matches: "
-            f"{difflib.get_close_matches(str(name), names) or 'none'}; the default is "
-            f"{default_layer(model)!r}.{_nested_hint(model)}"
-        )
-    if len(calls) > 1:
-        raise ValueError(
-            f"Layer {name!r} is called {len(calls)} times, so its output is ambiguous. Give each "
-            "call a layer of its own."
-        )
-    if not _is_spatial(calls[0]):
-        raise ValueError(
-            f"Layer {name!r} gives {calls[0].outputs[0].dtype} {calls[0].outputs[0].shape}; "
-            "Grad-CAM needs a floating-point output (batch, height, width, channels). The default "
-            f"is {default_layer(model)!r}."
-        )
-    return calls[0]
-
-
-def _cut(nodes, node):
-    """The tensors that the head takes: the explained one, then those that pass around it.
-
-    Inside a residual branch the shortcut passes around the explained layer; it reaches the head as
-    a constant, so that the gradient is with respect to the explained activations alone.
-    """
-    below, around = {node}, {}
-    for later in nodes[nodes.index(node) + 1 :]:
-        if any(_producer(tensor) in below for tensor in later.input_tensors):
-            below.add(later)
-    for later in below - {node}:
-        around.update({id(t): t for t in later.input_tensors if _producer(t) not in below})
-    cut = [node.outputs[0], *around.values()]
-    shared = {_producer(t).operation.name for t in cut} & {n.operation.name for n in below - {node}}
-    if shared:
-        raise ValueError(
-            f"Layers {sorted(shared)} are called before and after {node.operation.name!r}, so the "
-            "model cannot be cut there. Give each call a layer of its own."
-        )
-    return cut if len(cut) > 1 else cut[0]
-
-
 def _check_logits(model):
     """Refuses a model whose last step turns logits into probabilities."""
-    last, shape = _producer(model.outputs[0]).operation, model.outputs[0].shape
+    last, shape = producer(model.outputs[0]).operation, model.outputs[0].shape
     activation = getattr(last, "activation", None)
     name = getattr(activation, "__name__", type(last).__name__).lower()
     if any(word in name for word in ("softmax", "sigmoid")):
@@ -434,16 +284,6 @@ def _check_logits(model):
         raise ValueError(f"The model must end in logits (batch, classes), got shape {shape}.")
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("Grad-CAM needs channels last: keras.config.set_image_data_format.")
-
-
-def _nested_hint(model):
-    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-    if not nested:
-        return ""
-    return (
-        f" Layers inside the nested model {nested[0]!r} cannot be explained from outside: pass "
-        "that model itself, or build the outer one on its graph (nested.input, nested.output)."
-    )
 
 
 def _is_int(value, at_least):

@@ -1,0 +1,119 @@
+"""Every figure of the course, drawn from made-up data: what the tests of figures share."""
+
+import types
+from collections import namedtuple
+
+import numpy as np
+
+from utils import plots, plots_gradcam
+
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+Suggestions = namedtuple("Suggestions", "steep minimum valley slide")
+Curves = namedtuple("Curves", "fractions insertion deletion insertion_area deletion_area")
+Randomization = namedtuple("Randomization", "layers correlations")
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (40, 32, 32, 3), dtype="uint8")
+OVERLAYS = RNG.integers(0, 256, (40, 64, 64, 3), dtype="uint8")
+LABELS = np.arange(40) % 10
+STEPS = np.arange(500)
+ONE_CYCLE = np.interp(STEPS, [0, 149, 499], [0.03, 0.8, 1e-6])
+MOMENTUM = np.interp(STEPS, [0, 149, 499], [0.95, 0.85, 0.95])
+
+
+def dataset(count=40):
+    return types.SimpleNamespace(x_train=IMAGES[:count], y_train=LABELS[:count], class_names=NAMES)
+
+
+def sweep(stopped_because="completed: all learning rates were tried."):
+    lr = np.geomspace(1e-4, 10, 80)
+    smoothed = 2.3 - np.exp(-(np.log(lr / 0.5) ** 2) / 4) + np.where(lr > 2, (lr - 2) ** 2, 0)
+    loss = smoothed + RNG.normal(0, 0.1, 80)
+    return types.SimpleNamespace(
+        lr=lr, loss=loss, smoothed=smoothed, stopped_because=stopped_because
+    )
+
+
+def history(epochs):
+    x = np.arange(1, epochs + 1)
+    return [
+        {
+            "epoch": n,
+            "loss": 2 / n,
+            "accuracy": 1 - 0.6 / n,
+            "val_loss": 3 / n,
+            "momentum_last": None,
+        }
+        | {"val_accuracy": 1 - 0.8 / n}
+        for n in x
+    ]
+
+
+def captions(count):
+    return [(NAMES[i % 10], NAMES[(i + (i % 3 == 0)) % 10], 0.55 + i / 100) for i in range(count)]
+
+
+def curves():
+    fractions = np.linspace(0, 1, 9)
+    values = np.clip(RNG.normal(0.5, 0.3, (20, 9)), 0, 1)
+    return Curves(fractions, values, 1 - values, values.mean(1), 1 - values.mean(1))
+
+
+LAYERS = (
+    "logits",
+    "stage3_block5_3_conv",
+    "stage2_block6_3_conv",
+    "stage1_block3_1_bn",
+    "stem_conv",
+)
+MAPS = np.maximum(RNG.normal(size=(8, 8, 12)), 0)
+WEIGHTS = RNG.normal(size=12)
+LONG = (
+    "diverged: at learning rate 4.2 the smoothed loss 9.31 exceeds 4 times its lowest value 2.11."
+)
+SAME = Suggestions(0.1, 0.1, 0.1, 0.1)
+FIGURES = {
+    "class grid": lambda: plots.plot_class_grid(dataset(), per_class=3),
+    "augmentation": lambda: plots.plot_augmentation(
+        IMAGES[:3], RNG.uniform(-20, 290, (3, 7, 32, 32, 3))
+    ),
+    "range test": lambda: plots.plot_range_test(sweep(LONG), Suggestions(0.1, 0.05, 0.2, 1.3), 0.3),
+    "range test, one place": lambda: plots.plot_range_test(sweep(), SAME, 0.1),
+    "range test, right edge": lambda: plots.plot_range_test(
+        sweep(), Suggestions(10, 9, 9.5, float("nan")), 10
+    ),
+    "range test, bare": lambda: plots.plot_range_test(sweep()),
+    "schedule": lambda: plots.plot_schedule(ONE_CYCLE, MOMENTUM, 10),
+    "schedule of 2019": lambda: plots.plot_schedule(
+        np.repeat(np.interp(range(50), [0, 23, 46, 49], [0.05, 1, 0.05, 0.05]), 10),
+        np.full(500, 0.95),
+        10,
+    ),
+    "history": lambda: plots.plot_history(history(50), history(50)),
+    "short history": lambda: plots.plot_history(history(1)),
+    "confusion": lambda: plots.plot_confusion(np.diag([900] * 10) + 7, NAMES),
+    "per class": lambda: plots.plot_per_class(
+        np.linspace(0.8, 1, 10), NAMES, np.stack([np.linspace(0.78, 0.97, 10), np.ones(10)], 1)
+    ),
+    "per class, no interval": lambda: plots.plot_per_class(np.full(10, 0.5), NAMES),
+    "cam steps": lambda: plots_gradcam.plot_cam_steps(
+        IMAGES[0], MAPS, WEIGHTS, MAPS @ WEIGHTS, OVERLAYS[0]
+    ),
+    "cam steps, no evidence": lambda: plots_gradcam.plot_cam_steps(
+        IMAGES[0], MAPS, np.zeros(12), np.zeros((8, 8)), OVERLAYS[0]
+    ),
+    "cam gallery": lambda: plots_gradcam.plot_cam_gallery(
+        IMAGES[:20], OVERLAYS[:20], captions(20), 4
+    ),
+    "cam gallery, five": lambda: plots_gradcam.plot_cam_gallery(
+        IMAGES[:7], OVERLAYS[:7], captions(7), 5
+    ),
+    "cam of a photo": lambda: plots_gradcam.plot_cam_gallery(
+        IMAGES[:1], OVERLAYS[:1], [plots_gradcam.Caption(None, "dog", 0.7)], 2
+    ),
+    "cam depth": lambda: plots_gradcam.plot_cam_depth(IMAGES[0], OVERLAYS[:5], LAYERS),
+    "faithfulness": lambda: plots_gradcam.plot_faithfulness(
+        {"Grad-CAM": curves(), "random": curves(), "center": curves()},
+        Randomization(LAYERS, RNG.uniform(-0.5, 1, (5, 20))),
+    ),
+    "faithfulness, no cascade": lambda: plots_gradcam.plot_faithfulness({"Grad-CAM": curves()}),
+}
