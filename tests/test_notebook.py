@@ -1,0 +1,124 @@
+"""The committed notebook: how it is written, how it was executed, and how it opens alone."""
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from utils.record import summary
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "Assignment4B.ipynb"
+CONTENT = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+CODE = [cell for cell in CONTENT["cells"] if cell["cell_type"] == "code"]
+OUTPUTS = [output for cell in CODE for output in cell["outputs"]]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def printed():
+    return "".join("".join(out["text"]) for out in OUTPUTS if out["output_type"] == "stream")
+
+
+def test_was_executed_from_top_to_bottom_without_errors_and_noise():
+    assert [cell["execution_count"] for cell in CODE] == list(range(1, len(CODE) + 1))
+    assert {output["output_type"] for output in OUTPUTS} <= {"stream", "execute_result"}
+    assert {output.get("name", "stdout") for output in OUTPUTS} == {"stdout"}
+    assert "\r" not in printed() and "arning" not in printed().replace("WARNING: these", "")
+
+
+def test_holds_no_widget_no_script_and_stays_small():
+    kinds = {kind for output in OUTPUTS for kind in output.get("data", {})}
+    assert kinds <= {"text/plain", "image/png", "image/jpeg"}
+    assert NOTEBOOK.stat().st_size < 1.5e6
+
+
+def test_every_figure_is_shown_once_and_described():
+    pictures = [out for out in OUTPUTS if set(out.get("data", {})) & {"image/png", "image/jpeg"}]
+    assert len(pictures) >= 12
+    for picture in pictures:
+        assert len(set(picture["data"]) & {"image/png", "image/jpeg"}) == 1
+
+
+def test_cells_are_short_and_the_story_is_longer_than_the_code():
+    for cell in CODE:
+        lines = source(cell).splitlines()
+        assert len(lines) <= 15, source(cell)
+        assert max(map(len, lines)) <= 100
+    words = {"code": 0, "markdown": 0}
+    for cell in CONTENT["cells"]:
+        words[cell["cell_type"]] += len(source(cell).split())
+    assert words["markdown"] > words["code"]
+
+
+def test_text_reads_everywhere():
+    text = "\n".join(source(cell) for cell in CONTENT["cells"])
+    assert not re.search(r"\$[^$\n]+\$", text), "no LaTeX: the HTML page cannot render it"
+    assert "import *" not in text
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text + printed())
+
+
+def test_names_what_produced_its_result_and_that_is_a_record():
+    records = [json.loads(path.read_text()) for path in (ROOT / "runs").glob("*/run.json")]
+    matching = [run for run in records if not run.get("source") and summary(run) in printed()]
+    assert len(matching) == 1, "commit the record of the run whose outputs the notebook shows"
+    for key in ("backend", "device", "precision", "profile"):
+        assert matching[0][key] in printed()
+
+
+def test_checked_cells_do_not_depend_on_profile_backend_or_data():
+    checked = [c for c in CODE if "nbval-check-output" in c["metadata"].get("tags", [])]
+    assert len(checked) >= 4
+    for cell in checked:
+        assert not re.search(r"\b(settings|recipe|data|model|runtime)\b[.\[(]", source(cell))
+    assert "1,673,738" in "".join("".join(o.get("text", "")) for c in checked for o in c["outputs"])
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """A folder in which the notebook has been opened alone; runs its first two cells."""
+    monkeypatch.chdir(tmp_path)
+    # The cell changes sys.path, the working directory, and nothing else.
+    monkeypatch.setattr("sys.path", ["somewhere"])
+
+    def run():
+        scope = {}
+        for cell in CODE[:2]:
+            exec(source(cell), scope)
+        return scope
+
+    return run
+
+
+def test_opened_alone_it_unpacks_the_uploaded_repository(alone, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "repository-main.zip", "w") as archive:
+        for path in ("utils/resnet.py", "utils/data.py"):
+            archive.write(ROOT / path, f"repository-main/{path}")
+    alone()
+    assert Path.cwd() == (tmp_path / "course" / "repository-main").resolve()
+    assert "ready" in capsys.readouterr().out
+    alone()  # run again, it stays where it is
+    assert Path.cwd() == (tmp_path / "course" / "repository-main").resolve()
+
+
+def test_opened_alone_without_the_repository_it_says_what_to_do(alone):
+    with pytest.raises(FileNotFoundError, match="upload the repository's ZIP file"):
+        alone()
+
+
+def test_opened_alone_with_a_known_address_it_clones(alone, tmp_path, monkeypatch):
+    calls = []
+
+    def clone(command, check):
+        calls.append(command)
+        (tmp_path / "course" / "utils").mkdir(parents=True)
+        (tmp_path / "course" / "utils" / "resnet.py").touch()
+
+    monkeypatch.setattr("subprocess.run", clone)
+    exec(re.sub('REPOSITORY = ".*?"', 'REPOSITORY = "owner/name"', source(CODE[0])), {})
+    assert calls == [["git", "clone", "--depth=1", "https://github.com/owner/name", "course"]]
+    assert Path.cwd() == (tmp_path / "course").resolve()
