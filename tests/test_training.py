@@ -98,6 +98,24 @@ def test_interrupted_run_resumes_to_the_same_bit(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_first_epoch_broken_off_starts_again_from_the_same_weights(
+    dataset, straight, tmp_path, monkeypatch
+):
+    _, expected_model, _, _ = straight
+    model = training.build_model(RECIPE, dataset.x_train, seed=1)
+    training.compile_model(model, RECIPE, len(dataset.x_train))
+
+    def interrupt(self, epoch, logs=None):
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(training.EpochLog, "on_epoch_end", interrupt)
+        training.fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
+    training.fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
+    for ours, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_complete_run_is_loaded_and_not_repeated(dataset, straight):
     folder, expected_model, expected_rows, _ = straight
     before = (folder / "history.csv").read_text()
@@ -113,12 +131,21 @@ def test_folder_of_another_run_is_refused(dataset, straight):
         train(dataset, straight[0], recipe=replace(RECIPE, epochs=4))
 
 
-def test_lost_history_is_refused(dataset, straight, tmp_path):
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("history.csv", "0 epochs but the checkpoint stands after epoch 3"),
+        ("checkpoint-0003.weights.h5", "history of a run but no checkpoint"),
+    ],
+)
+def test_half_a_run_is_refused_and_kept(dataset, straight, tmp_path, lost, message):
     for path in straight[0].iterdir():
-        if path.name != "history.csv":
+        if path.name != lost:
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(ValueError, match=r"0 epochs but the checkpoint stands after epoch 3"):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ValueError, match=message):
         train(dataset, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_order_is_a_function_of_seed_and_epoch_alone():

@@ -217,7 +217,6 @@ class EpochLog(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.batches, self.seed = folder, batches, seed
         self.rate, self.momentum, self.rows, self.report = rate, momentum, rows, report
-        self.first_step_seconds = None
 
     def on_epoch_begin(self, epoch, logs=None):
         # Both depend on (seed, epoch) alone, so a resumed run continues as if never stopped.
@@ -226,10 +225,6 @@ class EpochLog(keras.callbacks.Callback):
             if isinstance(layer, Augment):
                 layer.seed_generator.state.assign([self.seed, epoch * 1_000_000])
         self.start = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.first_step_seconds is None:  # nearly all of it is compilation
-            self.first_step_seconds = time.perf_counter() - self.start
 
     def on_epoch_end(self, epoch, logs=None):
         steps = len(self.batches)
@@ -266,7 +261,8 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         complete is loaded, not repeated.
 
     Raises:
-        ValueError: when `folder` holds a run of another recipe, seed, data set or precision.
+        ValueError: when `folder` holds a run of another recipe, seed, data set or precision, or
+            only a part of what a run leaves behind.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -280,6 +276,8 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
     _check_plan(folder, plan)
     batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
     rate, momentum = schedule_values(recipe, len(dataset.x_train))
+    # On TensorFlow an optimizer that has not been built has no slots to save or load.
+    model.optimizer.build(model.trainable_variables)
     rows = _restore(model, folder)
     if len(rows) >= recipe.epochs:
         report(f"Loaded a complete run of {len(rows)} epochs; delete its folder to train anew.")
@@ -326,10 +324,21 @@ def _check_plan(folder, plan):
 
 
 def _restore(model, folder):
-    """Loads the newest checkpoint and returns the history up to it."""
+    """Loads the newest checkpoint and returns the history up to it.
+
+    A new run is saved as checkpoint 0, so that even a first epoch that is broken off in the middle
+    starts again from the same weights.
+    """
     checkpoints = sorted(folder.glob("checkpoint-*.weights.h5"))
-    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0]) if checkpoints else 0
     path = folder / "history.csv"
+    if not checkpoints and path.exists():
+        raise ValueError(
+            f"{folder} holds the history of a run but no checkpoint to go on from; restore the "
+            f"checkpoint or choose another folder."
+        )
+    if not checkpoints:
+        checkpoints = [_save_checkpoint(model, folder, 0)]
+    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0])
     rows = []
     if path.exists():
         with path.open(newline="") as file:
@@ -344,10 +353,7 @@ def _restore(model, folder):
         temporary = path.with_suffix(".tmp")
         _write_rows(temporary, rows, mode="w")
         os.replace(temporary, path)
-    if checkpoints:
-        # On TensorFlow an optimizer that has not been built has no slots to load into.
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(checkpoints[-1])
+    model.load_weights(checkpoints[-1])
     return rows
 
 
@@ -375,6 +381,7 @@ def _save_checkpoint(model, folder, epoch):
     for old in folder.glob("checkpoint-*.weights.h5"):
         if old != path:
             old.unlink()
+    return path
 
 
 def _write_json(path, content):
