@@ -80,7 +80,7 @@ def test_interrupted_run_resumes_to_the_same_bit(
         def crash(model, folder, epoch):
             if epoch == 2:
                 raise Interrupted
-            save(model, folder, epoch)
+            return save(model, folder, epoch)
 
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             patch.setattr(training, "_save_checkpoint", crash)
