@@ -215,7 +215,7 @@ def test_shapes_are_asked_for_without_a_warning_or_a_look_at_the_network(officia
 
 
 def test_the_shapes_of_training_and_test_have_different_seeds():
-    assert data._SHAPES_TRAIN[0] == 10_000 and data._SHAPES_TEST[0] == 2_000
+    assert data._SHAPES_TRAIN[0] == 25_000 and data._SHAPES_TEST[0] == 2_000
     assert data._SHAPES_TRAIN[1] != data._SHAPES_TEST[1]
 
 

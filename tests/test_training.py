@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils import training
+from utils import run_folder, training
 from utils.data import CIFAR10_CLASSES, Dataset
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 from utils.settings import RECIPES
@@ -75,7 +75,7 @@ def test_interrupted_run_resumes_to_the_same_bit(
 ):
     _, expected_model, expected_rows, _ = straight
     if crash_before_checkpoint:  # epoch 2: the line is on disk, its checkpoint is not
-        save = training._save_checkpoint
+        save = run_folder.save_checkpoint
 
         def crash(model, folder, epoch):
             if epoch == 2:
@@ -83,7 +83,7 @@ def test_interrupted_run_resumes_to_the_same_bit(
             return save(model, folder, epoch)
 
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
-            patch.setattr(training, "_save_checkpoint", crash)
+            patch.setattr(run_folder, "save_checkpoint", crash)
             train(dataset, tmp_path)
         assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
     else:
@@ -129,23 +129,6 @@ def test_complete_run_is_loaded_and_not_repeated(dataset, straight):
 def test_folder_of_another_run_is_refused(dataset, straight):
     with pytest.raises(ValueError, match=r"another recipe.*'epochs': 3.*'epochs': 4.*delete"):
         train(dataset, straight[0], recipe=replace(RECIPE, epochs=4))
-
-
-@pytest.mark.parametrize(
-    ("lost", "message"),
-    [
-        ("history.csv", "0 epochs but the checkpoint stands after epoch 3"),
-        ("checkpoint-0003.weights.h5", "history of a run but no checkpoint"),
-    ],
-)
-def test_half_a_run_is_refused_and_kept(dataset, straight, tmp_path, lost, message):
-    for path in straight[0].iterdir():
-        if path.name != lost:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(ValueError, match=message):
-        train(dataset, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_order_is_a_function_of_seed_and_epoch_alone():

@@ -34,7 +34,7 @@ _ARCHIVES = (
 )
 _BATCH_FOLDERS = (f"cifar-10-batches-py-target/{FOLDER}", f"{FOLDER}/{FOLDER}", FOLDER, ".")
 
-_SHAPES_TRAIN = (10_000, 2019)  # number of images, seed
+_SHAPES_TRAIN = (25_000, 2019)  # number of images, seed
 _SHAPES_TEST = (2_000, 2020)
 
 
@@ -48,7 +48,7 @@ def load_dataset(source="auto", *, timeout=20.0, report=print):
     Args:
         source: What to load.
             `"cifar10"`: the official archive, from the Keras cache or by download.
-            `"shapes"`: painted shapes, 10,000 for training and 2,000 for the test, with masks.
+            `"shapes"`: painted shapes, 25,000 for training and 2,000 for the test, with masks.
             `"auto"`: as `"cifar10"` if it can be had, else, loudly, as `"shapes"`.
             Anything else is the path of a local folder that holds the official archive
             `cifar-10-python.tar.gz`, its unpacked batches, or the images of CIFAR-10 as

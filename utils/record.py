@@ -4,12 +4,11 @@ Every number that README and notebook show is read back from such a record by `u
 """
 
 import dataclasses
-import json
-import os
 from pathlib import Path
 
 from utils.data import CIFAR10_CLASSES
 from utils.report import wilson_interval
+from utils.run_folder import write_json
 from utils.runtime import git_commit
 
 ON_TEST_SET = "test set, for display only"
@@ -107,7 +106,4 @@ def save_record(folder, record):
         folder: path of an existing folder that holds the run's `history.csv`.
         record: dict from `make_record`.
     """
-    path = Path(folder) / "run.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_json(Path(folder) / "run.json", record)

@@ -3,11 +3,8 @@
 From a shell, `python -m utils.training --help` runs a named recipe and writes its record.
 """
 
-import csv
 import dataclasses
-import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils import schedule
+from utils import run_folder, schedule
 from utils.augment import Augment
 from utils.data import channel_statistics, pixel_mean
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
@@ -199,7 +196,7 @@ def compile_model(model, recipe, train_images, *, on_gpu=False):
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Prints a line an epoch, appends it to `history.csv`, then writes a checkpoint.
+    """After each epoch: a line into `history.csv`, then a checkpoint, then the line on screen.
 
     The line is on disk before the checkpoint: what a crash between the two leaves behind is a
     line too many, which `fit` cuts off when it resumes, never a line too few.
@@ -240,8 +237,8 @@ class EpochLog(keras.callbacks.Callback):
         )
         row = dict(zip(CSV_FIELDS, values, strict=True))
         self.rows.append(row)
-        _write_rows(self.folder / "history.csv", [row], mode="a")
-        _save_checkpoint(self.model, self.folder, epoch + 1)
+        run_folder.write_history(self.folder, self.rows)
+        run_folder.save_checkpoint(self.model, self.folder, epoch + 1)
         self.report(format_epoch_row(row))
 
 
@@ -273,12 +270,12 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         "backend": keras.backend.backend(),
         "precision": model.get_layer("stem_conv").dtype_policy.name,
     }
-    _check_plan(folder, plan)
+    run_folder.check_plan(folder, plan)
     batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
     rate, momentum = schedule_values(recipe, len(dataset.x_train))
     # On TensorFlow an optimizer that has not been built has no slots to save or load.
     model.optimizer.build(model.trainable_variables)
-    rows = _restore(model, folder)
+    rows = run_folder.restore(model, folder)
     if len(rows) >= recipe.epochs:
         report(f"Loaded a complete run of {len(rows)} epochs; delete its folder to train anew.")
     elif rows:
@@ -304,87 +301,3 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
 def predict_logits(model, images):
     """Logits, float32 (n, classes), of uint8 images (n, 32, 32, 3), without augmentation."""
     return model.predict(images, batch_size=EVALUATION_BATCH, verbose=0)
-
-
-def _check_plan(folder, plan):
-    """Refuses a folder that holds another run; a new folder gets the plan."""
-    path = folder / "plan.json"
-    plan = json.loads(json.dumps(plan))  # tuples become lists, as they will be when read back
-    if not path.exists():
-        _write_json(path, plan)
-        return
-    found = json.loads(path.read_text())
-    for key, value in plan.items():
-        if found.get(key) != value:
-            raise ValueError(
-                f"The folder {folder} holds an interrupted run with another {key}: "
-                f"{found.get(key)}, now {value}. Finish that run, delete the folder, or choose "
-                f"another one."
-            )
-
-
-def _restore(model, folder):
-    """Loads the newest checkpoint and returns the history up to it.
-
-    A new run is saved as checkpoint 0, so that even a first epoch that is broken off in the middle
-    starts again from the same weights.
-    """
-    checkpoints = sorted(folder.glob("checkpoint-*.weights.h5"))
-    path = folder / "history.csv"
-    if not checkpoints and path.exists():
-        raise ValueError(
-            f"{folder} holds the history of a run but no checkpoint to go on from; restore the "
-            f"checkpoint or choose another folder."
-        )
-    if not checkpoints:
-        checkpoints = [_save_checkpoint(model, folder, 0)]
-    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0])
-    rows = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [_numbers(row) for row in csv.DictReader(file)]
-    if len(rows) < epoch:
-        raise ValueError(
-            f"{path} has {len(rows)} epochs but the checkpoint stands after epoch {epoch}; "
-            f"restore the file or delete the folder to train anew."
-        )
-    if len(rows) > epoch:  # stopped between the line and its checkpoint: that epoch is repeated
-        rows = rows[:epoch]
-        temporary = path.with_suffix(".tmp")
-        _write_rows(temporary, rows, mode="w")
-        os.replace(temporary, path)
-    model.load_weights(checkpoints[-1])
-    return rows
-
-
-def _numbers(row):
-    return {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
-
-
-def _write_rows(path, rows, mode):
-    """Writes (mode "w") or appends ("a") rows; a new file gets the header first."""
-    with path.open(mode, newline="") as file:
-        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _save_checkpoint(model, folder, epoch):
-    """Writes weights and optimizer state; a crash leaves the old checkpoint or the new one."""
-    temporary = folder / "partial.weights.h5"
-    model.save_weights(temporary, overwrite=True)
-    path = folder / f"checkpoint-{epoch:04d}.weights.h5"
-    os.replace(temporary, path)
-    for old in folder.glob("checkpoint-*.weights.h5"):
-        if old != path:
-            old.unlink()
-    return path
-
-
-def _write_json(path, content):
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)

@@ -1,0 +1,124 @@
+"""What a training run keeps on disk: its plan, its history and its newest checkpoint.
+
+Every file is written whole under another name and then renamed, so that a crash leaves either the
+old file or the new one.
+"""
+
+import csv
+import json
+import os
+
+from utils.epoch_log import CSV_FIELDS
+from utils.report import read_history
+
+
+def check_plan(folder, plan):
+    """Gives a new folder its plan, `plan.json`; refuses a folder with another one.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        plan: dict of plain values that decide what the run computes.
+
+    Raises:
+        ValueError: when the folder holds a run with another plan.
+    """
+    path = folder / "plan.json"
+    plan = json.loads(json.dumps(plan))  # tuples become lists, as they will be when read back
+    if not path.exists():
+        write_json(path, plan)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in plan.items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"The folder {folder} holds a run with another {key}: {found.get(key)}, now "
+                f"{value}. Finish that run, delete the folder, or choose another one."
+            )
+
+
+def restore(model, folder):
+    """Loads the newest checkpoint and returns the history up to it.
+
+    A new run is saved as checkpoint 0, so that even a first epoch that is broken off in the middle
+    starts again from the same weights. An epoch whose line is there but whose checkpoint is not
+    is cut off: it will be repeated.
+
+    Args:
+        model: `keras.Model` with a built optimizer.
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        List of dicts with the keys of `utils.epoch_log.CSV_FIELDS`, one a finished epoch.
+
+    Raises:
+        ValueError: when the folder holds only a part of what a run leaves behind.
+    """
+    path = folder / "history.csv"
+    rows = read_history(path) if path.exists() else []
+    checkpoints = sorted(folder.glob("checkpoint-*.weights.h5"))
+    if not checkpoints:
+        if rows:
+            raise ValueError(
+                f"{folder} holds the history of a run but no checkpoint to go on from; restore "
+                f"the checkpoint or choose another folder."
+            )
+        checkpoints = [save_checkpoint(model, folder, 0)]
+    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0])
+    if len(rows) < epoch:
+        raise ValueError(
+            f"{path} has {len(rows)} epochs but the checkpoint stands after epoch {epoch}; "
+            f"restore the file or delete the folder to train anew."
+        )
+    if len(rows) > epoch:
+        rows = rows[:epoch]
+        if rows:
+            write_history(folder, rows)
+        else:  # a history without an epoch is none
+            path.unlink()
+    model.load_weights(checkpoints[-1])
+    return rows
+
+
+def write_history(folder, rows):
+    """Writes `history.csv`.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        rows: list of dicts with the keys of `CSV_FIELDS`, one an epoch.
+    """
+    temporary = folder / "history.tmp"
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / "history.csv")
+
+
+def save_checkpoint(model, folder, epoch):
+    """Saves weights and optimizer state after an epoch and removes older checkpoints.
+
+    Args:
+        model: `keras.Model` with a built optimizer.
+        folder: `pathlib.Path` of an existing folder.
+        epoch: int >= 0, finished epochs.
+
+    Returns:
+        `pathlib.Path` of the checkpoint.
+    """
+    temporary = folder / "partial.weights.h5"
+    model.save_weights(temporary, overwrite=True)
+    path = folder / f"checkpoint-{epoch:04d}.weights.h5"
+    os.replace(temporary, path)
+    for old in folder.glob("checkpoint-*.weights.h5"):
+        if old != path:
+            old.unlink()
+    return path
+
+
+def write_json(path, content):
+    """Writes plain values as an indented JSON file."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
