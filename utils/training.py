@@ -74,7 +74,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        targets = ops.one_hot(ops.reshape(y_true, (-1,)), y_pred.shape[-1], dtype=y_pred.dtype)
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")  # Keras made floats of them
+        targets = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
         return keras.losses.categorical_crossentropy(
             targets, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
