@@ -236,6 +236,9 @@ def test_every_row_says_what_it_is(tmp_path):
         assert part in quick
     assert any("measured on 1000 held-out images" in line for line in table)
     assert "](" not in "".join(table)
+    assert "full run of this repository is not recorded yet" in table[-1]
+    write_record(runs / "full", full_result=True)
+    assert "not recorded yet" not in report.results_block(read_records(runs))
 
 
 def test_status_and_log_show_the_last_epoch(tmp_path):

@@ -337,6 +337,11 @@ def results_block(records):
         "Final is the test accuracy after the last epoch, with Wilson's interval. The best epoch "
         "is for comparison only: it is chosen on the images it is measured on, so it flatters."
     )
+    if not any(record.run["full_result"] and not record.is_transcribed for record in records):
+        note += (
+            " **A full run of this repository is not recorded yet**: its rows show that everything "
+            "works, not what it can reach."
+        )
     return "\n".join([*lines, "", note])
 
 
