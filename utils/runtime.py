@@ -66,16 +66,16 @@ def describe_runtime():
     import keras  # here, because importing Keras loads the whole backend
 
     backend = keras.backend.backend()
-    name, capability = _accelerator(backend)
-    flags = "" if name else _cpu_info()[1]
+    gpu, capability = _accelerator(backend)
+    cpu, flags = _cpu_info()
     return Runtime(
         python=platform.python_version(),
         keras=keras.__version__,
         backend=backend,
         backend_version=importlib.metadata.version(_distribution(backend)),
-        device=f"GPU ({name})" if name else f"CPU ({_cpu_info()[0]}, {_cores()} cores)",
-        on_gpu=name is not None,
-        precision=choose_precision(backend, capability if name else None, flags),
+        device=f"GPU ({gpu})" if gpu else f"CPU ({cpu}, {_cores()} cores)",
+        on_gpu=gpu is not None,
+        precision=choose_precision(backend, capability, flags),
         in_colab="google.colab" in sys.modules,
     )
 
