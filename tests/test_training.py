@@ -191,3 +191,17 @@ def test_unknown_choices_are_refused(dataset, field):
 
 def test_history_has_the_shared_fields(straight):
     assert tuple(straight[2][0]) == CSV_FIELDS
+
+
+def test_every_start_is_noted(dataset, tmp_path):
+    """A run broken off after its first epoch: two starts, the second from epoch 2 on."""
+    with pytest.raises(Interrupted):
+        train(dataset, tmp_path, stop_after_lines=2)
+    train(dataset, tmp_path)
+    starts = run_folder.read_starts(tmp_path)
+    assert [start["epoch"] for start in starts] == [1, 2]
+    for start in starts:
+        assert 0 < start["compile_seconds"] < 600
+        assert set(start) >= {"device", "versions", "git_commit"}
+    train(dataset, tmp_path)  # loads the complete run and starts nothing
+    assert run_folder.read_starts(tmp_path) == starts

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import layers, regularizers
 
+from utils.batch_norm import FusedBatchNormalization
+
 # Channels inside and at the end of a bottleneck, for the stages at 32x32, 16x16 and 8x8 pixels.
 STAGE_WIDTHS = ((16, 64), (64, 128), (128, 256))
 
@@ -68,7 +70,7 @@ def resnet_v2(
         )(x)
 
     def bn_relu(x, name):
-        x = layers.BatchNormalization(momentum=bn_momentum, dtype=dtype, name=f"{name}bn")(x)
+        x = FusedBatchNormalization(momentum=bn_momentum, dtype=dtype, name=f"{name}bn")(x)
         return layers.Activation("relu", dtype=dtype, name=f"{name}relu")(x)
 
     inputs = keras.Input(input_shape, dtype="uint8", name="pixels")

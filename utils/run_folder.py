@@ -79,6 +79,31 @@ def restore(model, folder):
     return rows
 
 
+def read_starts(folder):
+    """The starts of a run, oldest first.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        List of dicts as given to `add_start`. A start that was broken off before the end of its
+        first epoch stays listed.
+    """
+    path = folder / "starts.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def add_start(folder, start):
+    """Adds one start of a run to `starts.json`.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        start: dict of plain values: `epoch` (the first of this start), `compile_seconds`,
+            `device`, `versions`, `git_commit`.
+    """
+    write_json(folder / "starts.json", [*read_starts(folder), start])
+
+
 def write_history(folder, rows):
     """Writes `history.csv`.
 

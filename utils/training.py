@@ -1,6 +1,6 @@
 """Trains a recipe: one line an epoch, a history and a checkpoint on disk, resumable.
 
-From a shell, `python -m utils.training --help` runs a named recipe and writes its record.
+From a shell, `python -m utils.run_recipe --help` runs a named recipe and writes its record.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from utils.augment import Augment
 from utils.data import channel_statistics, pixel_mean
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 from utils.resnet import resnet_v2
+from utils.runtime import describe_runtime, git_commit
 
 EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
 
@@ -243,6 +244,37 @@ class EpochLog(keras.callbacks.Callback):
         self.report(format_epoch_row(row))
 
 
+class StartLog(keras.callbacks.Callback):
+    """Notes in `starts.json` what each start of a run ran on and how long it took to compile.
+
+    A long run may be interrupted and go on elsewhere; its record then names every machine and
+    every commit. The compile time is the time until the first step is done: reading the first
+    batch, tracing, compiling, and that one step.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        epoch: int >= 1, the first epoch of this start.
+    """
+
+    async_safe = True  # on a GPU Keras need not wait for each step because of this callback
+
+    def __init__(self, folder, epoch):
+        super().__init__()
+        self.folder, self.epoch, self.begin = folder, epoch, None
+
+    def on_train_begin(self, logs=None):
+        self.begin = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.begin is None:
+            return
+        seconds, self.begin = time.perf_counter() - self.begin, None
+        runtime = describe_runtime()
+        start = {"epoch": self.epoch, "compile_seconds": round(seconds, 2)}
+        start |= {"device": runtime.device, "versions": runtime.versions()}
+        run_folder.add_start(self.folder, {**start, "git_commit": git_commit()})
+
+
 def fit(model, recipe, dataset, folder, *, seed=0, report=print):
     """Trains a compiled model, or goes on where an interrupted run in `folder` stopped.
 
@@ -250,7 +282,8 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         model: `keras.Model`, compiled by `compile_model`.
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.Dataset`; its test part gives the val columns, for display only.
-        folder: path; receives `plan.json`, `history.csv` and one `checkpoint-NNNN.weights.h5`.
+        folder: path; receives `plan.json`, `starts.json`, `history.csv` and one
+            `checkpoint-NNNN.weights.h5`.
         seed: int, seed of data order and augmentation.
         report: function that prints a line.
 
@@ -292,7 +325,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         initial_epoch=len(rows),
         epochs=recipe.epochs,
         validation_data=Batches(dataset.x_test, dataset.y_test, EVALUATION_BATCH),
-        callbacks=[log],
+        callbacks=[log, StartLog(folder, len(rows) + 1)],
         shuffle=False,  # the order is that of Batches; Keras would shuffle it by a global state
         verbose=0,
     )
