@@ -10,7 +10,7 @@ import pytest
 from checked_numbers import mistakes, mutants
 
 from utils.gradcam import grad_cam
-from utils.report import read_record
+from utils.records import read_record
 from utils.resnet import resnet_v2, stage_table
 from utils.schedule import one_cycle, one_cycle_momentum, seed_triangle, seed_triangle_proposal
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from checked_numbers import FENCE, mistakes, mutants
 
-from utils import report
+from utils import records, report
 from utils.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.resnet import STAGE_WIDTHS
 from utils.schedule import seed_triangle_proposal
@@ -26,7 +26,7 @@ def prose(text):
 
 
 def expected_numbers():
-    submission = report.read_record(ROOT / "runs" / report.SUBMISSION)
+    submission = records.read_record(ROOT / "runs" / records.SUBMISSION)
     recipe, history = submission.run["recipe"], submission.history
     log = {row["epoch"]: row for row in history}
     rising = [log[epoch]["loss"] for epoch in range(16, 25)]
@@ -69,7 +69,7 @@ def test_generated_parts_are_up_to_date():
 
 
 def test_has_every_generated_block():
-    names = report.make_blocks(report.read_records(ROOT / "runs"), "")
+    names = report.make_blocks(records.read_records(ROOT / "runs"), "")
     assert sorted(name for name, _ in GENERATED.findall(README)) == sorted(names)
 
 
@@ -85,7 +85,7 @@ def test_a_changed_digit_in_the_prose_is_noticed():
 
 
 def test_a_changed_digit_in_a_generated_block_is_noticed():
-    blocks = report.make_blocks(report.read_records(ROOT / "runs"), report.REPOSITORY)
+    blocks = report.make_blocks(records.read_records(ROOT / "runs"), report.REPOSITORY)
     for name in ("results", "status", "epoch-log"):
         changed = README.replace(blocks[name], re.sub(r"\d", "7", blocks[name]))
         assert changed != README
@@ -164,13 +164,13 @@ def test_epoch_lines_in_the_notebook_are_those_of_a_record():
     lines = notebook_text(json.loads(NOTEBOOK.read_text(encoding="utf-8"))).splitlines()
     if EPOCH_HEADER not in lines:
         pytest.skip("the committed notebook holds no training log")
-    records = report.read_records(ROOT / "runs")
+    recorded = records.read_records(ROOT / "runs")
     printed = []
     for line in lines[lines.index(EPOCH_HEADER) + 1 :]:
         if not re.match(r" *\d+  +[\d.e+-]+  +[\d.]+  ", line):
             break
         printed.append(line)
-    logs = [[format_epoch_row(row) for row in record.history] for record in records]
+    logs = [[format_epoch_row(row) for row in record.history] for record in recorded]
     assert printed in logs, "run the notebook again, or commit the record of its run"
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from utils.epoch_log import CSV_FIELDS
-from utils.report import read_history
+from utils.records import read_history
 from utils.run_folder import check_plan, restore, save_checkpoint, write_history
 
 

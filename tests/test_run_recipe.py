@@ -1,15 +1,18 @@
 """A recipe from the shell: a run leaves a record that the report accepts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from utils import run_recipe as module
 from utils.data import CIFAR10_CLASSES, Dataset
-from utils.record import make_record
-from utils.report import read_record
+from utils.evaluation import predict_probabilities
+from utils.record import is_full_result, make_record
+from utils.records import read_record
 from utils.settings import RECIPES
+from utils.weights import load_trained
 
 
 @pytest.fixture
@@ -44,8 +47,56 @@ def test_bad_values_end_in_one_line(dataset, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: depth must be 9n + 2")
 
 
+def test_a_record_comes_with_the_weights_it_was_measured_with(dataset, tmp_path):
+    folder = tmp_path / "tiny"
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=32, max_lr=0.01)
+    model, _ = module.run_recipe(recipe, dataset, folder, profile="shell", validation="test set")
+    record = read_record(folder)
+    assert record.ships_weights and record.run["compile_seconds"] > 0
+    assert [start["epoch"] for start in record.run["starts"]] == [1]
+    loaded = load_trained(record, dtype=record.run["precision"])
+    probabilities = predict_probabilities(loaded, dataset.x_test)
+    np.testing.assert_allclose(
+        probabilities, predict_probabilities(model, dataset.x_test), atol=1e-3
+    )
+    right = (probabilities.argmax(axis=1) == dataset.y_test).sum()
+    assert right == record.run["final"]["correct"]
+    flipped = predict_probabilities(model, dataset.x_test, flip=True).argmax(axis=1)
+    assert record.run["flip_averaged"]["correct"] == (flipped == dataset.y_test).sum()
+
+
+def test_without_weights_nothing_heavy_is_left(dataset, tmp_path):
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=32, max_lr=0.01)
+    options = {"profile": "study", "validation": "test set", "keep_weights": False}
+    module.run_recipe(recipe, dataset, tmp_path / "run", **options)
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {"plan.json", "starts.json", "history.csv", "run.json"}
+    assert not read_record(tmp_path / "run").ships_weights
+
+
+def test_full_result_is_the_whole_recipe_on_all_of_cifar10(dataset):
+    def images(count):
+        return np.broadcast_to(np.zeros((1, 32, 32, 3), "uint8"), (count, 32, 32, 3))
+
+    def data(train=50_000, test=10_000, names=CIFAR10_CLASSES):
+        labels = np.zeros(max(train, test), int)
+        return Dataset(images(train), labels[:train], images(test), labels[:test], names, "zeros")
+
+    recipe = RECIPES["one-cycle"]
+    assert is_full_result(recipe, data())
+    assert is_full_result(RECIPES["seed-2019"], data())
+    assert not is_full_result(replace(recipe, epochs=49), data())
+    assert not is_full_result(replace(recipe, name="mine"), data())
+    assert not is_full_result(recipe, data(train=45_000))
+    assert not is_full_result(recipe, data(test=5_000))
+    assert not is_full_result(recipe, data(names=tuple("abcdefghij")))
+
+
 def test_incomplete_history_gets_no_record(dataset):
+    arguments = (None, RECIPES["one-cycle"], dataset, None)
+    options = {"profile": "full", "seed": 0, "starts": [{"epoch": 1}]}
     with pytest.raises(ValueError, match="1 epochs and the recipe 50"):
-        make_record(
-            "x", [{"epoch": 1}], None, RECIPES["one-cycle"], dataset, None, profile="full", seed=0
-        )
+        make_record("x", [{"epoch": 1}], *arguments, **options)
+    rows = [{"epoch": epoch} for epoch in range(1, 51)]
+    with pytest.raises(ValueError, match="no starts.json"):
+        make_record("x", rows, *arguments, **options | {"starts": []})

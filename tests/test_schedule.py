@@ -18,6 +18,7 @@ from utils.schedule import (
     piecewise,
     seed_triangle,
     seed_triangle_proposal,
+    step_decay,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -186,6 +187,31 @@ def test_one_cycle_momentum_refuses(momenta):
 
 
 # --- the 2019 submission -------------------------------------------------------------------------
+
+
+def test_step_decay_is_that_of_he_et_al():
+    """0.1, divided by 10 at 32,000 and at 48,000 of 64,000 steps."""
+    lr = step_decay(np.arange(64_000), 64_000, 0.1)
+    assert lr[[0, 31_999]].tolist() == [0.1, 0.1]
+    np.testing.assert_allclose(lr[[32_000, 47_999]], 0.01)
+    np.testing.assert_allclose(lr[[48_000, 63_999]], 0.001)
+    assert step_decay(40_000, 64_000, 0.1) == lr[40_000]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((0, 1, 0.1), "total_steps=1"),
+        ((0, 10, 0.0), "initial=0.0"),
+        ((0, 10, float("nan")), "initial=nan"),
+        ((0, 10, 0.1, (0.5, 0.4)), r"milestones=\[0.5, 0.4\]"),
+        ((0, 10, 0.1, (0.5, 1.0)), "between 0 and 1"),
+        ((0, 10, 0.1, (0.5,), 1.5), "factor=1.5"),
+    ],
+)
+def test_step_decay_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        step_decay(*arguments)
 
 
 def test_seed_triangle_reproduces_the_log_to_the_last_digit():

@@ -10,7 +10,7 @@ def test_every_profile_runs_the_one_cycle_schedule(profile):
     settings = load_settings(profile, environ={})
     assert settings.profile == profile
     assert settings.recipe.schedule == "one_cycle"
-    assert settings.full_result == (profile == "full")
+    assert settings.full_recipe == (profile == "full")
 
 
 def test_full_profile_is_the_recipe_itself():

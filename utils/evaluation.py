@@ -53,12 +53,14 @@ class Predictions:
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
 
 
-def predict_probabilities(model, images):
+def predict_probabilities(model, images, *, flip=False):
     """Class probabilities of images, without augmentation.
 
     Args:
         model: `keras.Model` that ends in logits.
         images: uint8 (n, 32, 32, 3).
+        flip: bool, average the logits of each image and of its mirror image (test-time
+            augmentation). Worth a column of its own, never the reported accuracy.
 
     Returns:
         float64 (n, classes), the softmax of the logits.
@@ -67,6 +69,8 @@ def predict_probabilities(model, images):
         ValueError: when a logit is not finite.
     """
     logits = predict_logits(model, images).astype("float64")
+    if flip:
+        logits = (logits + predict_logits(model, images[:, :, ::-1])) / 2
     if not np.isfinite(logits).all():
         raise ValueError(
             "The network gives logits that are not finite; its training has diverged. Train again "
@@ -76,13 +80,14 @@ def predict_probabilities(model, images):
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def evaluate(model, images, labels):
+def evaluate(model, images, labels, *, flip=False):
     """Predicts labeled images once.
 
     Args:
         model: `keras.Model` that ends in logits.
         images: uint8 (n, 32, 32, 3).
         labels: int (n,).
+        flip: bool, see `predict_probabilities`.
 
     Returns:
         `Predictions`.
@@ -92,7 +97,7 @@ def evaluate(model, images, labels):
     """
     if len(images) != len(labels):
         raise ValueError(f"{len(images)} images but {len(labels)} labels; give one label an image.")
-    return Predictions(np.asarray(labels), predict_probabilities(model, images))
+    return Predictions(np.asarray(labels), predict_probabilities(model, images, flip=flip))
 
 
 def first_of_each_class(labels):

@@ -7,9 +7,10 @@ import dataclasses
 from pathlib import Path
 
 from utils.data import CIFAR10_CLASSES
-from utils.report import wilson_interval
+from utils.records import wilson_interval
 from utils.run_folder import write_json
 from utils.runtime import git_commit
+from utils.settings import RECIPES
 
 ON_TEST_SET = "test set, for display only"
 
@@ -20,7 +21,35 @@ def run_name(profile, dataset, runtime):
     return f"{profile}-{data}-{runtime.backend}-{'gpu' if runtime.on_gpu else 'cpu'}"
 
 
-def make_record(name, rows, model, recipe, dataset, runtime, profile, seed, validation=ON_TEST_SET):
+def is_full_result(recipe, dataset):
+    """Whether a run is the one that the repository reports: an unchanged recipe, all of CIFAR-10.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        dataset: `utils.data.Dataset` it was trained and measured on.
+    """
+    return (
+        recipe == RECIPES.get(recipe.name)
+        and tuple(dataset.class_names) == CIFAR10_CLASSES
+        and (len(dataset.x_train), len(dataset.x_test)) == (50_000, 10_000)
+    )
+
+
+def make_record(
+    name,
+    rows,
+    model,
+    recipe,
+    dataset,
+    runtime,
+    *,
+    profile,
+    seed,
+    starts,
+    validation=ON_TEST_SET,
+    weights=None,
+    flip_correct=None,
+):
     """Collects what a reader needs to judge a run and to repeat it.
 
     Args:
@@ -32,7 +61,11 @@ def make_record(name, rows, model, recipe, dataset, runtime, profile, seed, vali
         runtime: `utils.runtime.Runtime`.
         profile: str.
         seed: int.
+        starts: list of dicts from `utils.run_folder.read_starts`, at least one.
         validation: str, what the val columns were measured on.
+        weights: dict from `utils.weights.save_weights`, or None when they are not kept.
+        flip_correct: int, right answers when the logits of an image and of its mirror image are
+            added, or None when that was not counted. Never the reported accuracy.
 
     Returns:
         A dict of plain values. The final accuracy is that of the last epoch; the best epoch is
@@ -47,12 +80,14 @@ def make_record(name, rows, model, recipe, dataset, runtime, profile, seed, vali
             f"run has a record. Resume it with utils.training.fit."
         )
     images = len(dataset.x_test)
+    if not starts:
+        raise ValueError("The run has no starts.json, which utils.training.fit writes; train anew.")
     last, best = rows[-1], max(rows, key=lambda row: row["val_accuracy"])
     correct = round(last["val_accuracy"] * images)
-    return {
+    record = {
         "name": name,
         "profile": profile,
-        "full_result": profile == "full" and tuple(dataset.class_names) == CIFAR10_CLASSES,
+        "full_result": is_full_result(recipe, dataset),
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
         "data": {
@@ -68,6 +103,8 @@ def make_record(name, rows, model, recipe, dataset, runtime, profile, seed, vali
         "precision": model.get_layer("stem_conv").dtype_policy.name,
         "parameters": model.count_params(),
         "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "compile_seconds": round(sum(start["compile_seconds"] for start in starts), 2),
+        "starts": starts,
         "final": {
             "accuracy": last["val_accuracy"],
             "loss": last["val_loss"],
@@ -78,6 +115,11 @@ def make_record(name, rows, model, recipe, dataset, runtime, profile, seed, vali
         "best_epoch": {"epoch": best["epoch"], "accuracy": best["val_accuracy"]},
         "git_commit": git_commit(),
     }
+    if flip_correct is not None:
+        record["flip_averaged"] = {"correct": flip_correct, "accuracy": flip_correct / images}
+    if weights is not None:
+        record["weights"] = weights
+    return record
 
 
 def summary(record):

@@ -9,7 +9,7 @@ import json
 import os
 
 from utils.epoch_log import CSV_FIELDS
-from utils.report import read_history
+from utils.records import read_history
 
 
 def check_plan(folder, plan):

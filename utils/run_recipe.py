@@ -1,4 +1,4 @@
-"""Runs a named recipe from the shell and writes its record.
+"""Trains a recipe, keeps its weights and writes its record: for the notebook and for the shell.
 
 Example: `python -m utils.run_recipe one-cycle --depth 20 --epochs 14 --batch-size 256
 --output runs/resnet20v2`. Interrupted, the same command goes on after the last whole epoch.
@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 from utils.data import load_dataset
+from utils.evaluation import evaluate
 from utils.record import ON_TEST_SET, make_record, save_record
+from utils.records import WEIGHTS_FILE
+from utils.run_folder import read_starts
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training import build_model, compile_model, fit
+from utils.weights import save_weights
 
 # Fields of a recipe that the shell may change, with the type of the option.
 OPTIONS = {
@@ -26,7 +30,9 @@ OPTIONS = {
 }
 
 
-def run_recipe(recipe, dataset, folder, *, profile, seed=0, validation, precision=None):
+def run_recipe(
+    recipe, dataset, folder, *, profile, seed=0, validation, precision=None, keep_weights=True
+):
     """Builds, trains and records one run.
 
     Args:
@@ -37,6 +43,7 @@ def run_recipe(recipe, dataset, folder, *, profile, seed=0, validation, precisio
         seed: int, of weights, data order and augmentation.
         validation: str, what the test part of `dataset` is.
         precision: Keras dtype policy, by default the device's own.
+        keep_weights: bool, False to leave nothing but history and record.
 
     Returns:
         (model, record).
@@ -46,19 +53,56 @@ def run_recipe(recipe, dataset, folder, *, profile, seed=0, validation, precisio
     model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision or runtime.precision)
     compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
     rows = fit(model, recipe, dataset, folder, seed=seed, report=lambda x: print(x, flush=True))
+    record = record_run(
+        model,
+        rows,
+        recipe,
+        dataset,
+        runtime,
+        folder,
+        profile=profile,
+        seed=seed,
+        validation=validation,
+        keep_weights=keep_weights,
+    )
+    return model, record
+
+
+def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=True, **fields):
+    """Keeps the weights of a trained network and writes the record of its run.
+
+    Args:
+        model: the trained `keras.Model`.
+        rows: history of `utils.training.fit`, complete.
+        recipe: `utils.settings.Recipe`.
+        dataset: `utils.data.Dataset` it was trained and measured on.
+        runtime: `utils.runtime.Runtime`.
+        folder: path of the run; its name names the run.
+        keep_weights: bool, False to delete the checkpoint, too.
+        **fields: `profile`, `seed` and optionally `validation` for `utils.record.make_record`.
+
+    Returns:
+        The record, a dict.
+    """
+    folder = Path(folder)
+    mirrored = evaluate(model, dataset.x_test, dataset.y_test, flip=True)
     record = make_record(
-        Path(folder).name,
+        folder.name,
         rows,
         model,
         recipe,
         dataset,
         runtime,
-        profile=profile,
-        seed=seed,
-        validation=validation,
+        starts=read_starts(folder),
+        weights=save_weights(model, folder / WEIGHTS_FILE) if keep_weights else None,
+        flip_correct=int(mirrored.correct.sum()),
+        **fields,
     )
     save_record(folder, record)
-    return model, record
+    if not keep_weights:
+        for checkpoint in folder.glob("checkpoint-*.weights.h5"):
+            checkpoint.unlink()
+    return record
 
 
 def main(arguments=None):

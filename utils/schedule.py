@@ -158,6 +158,42 @@ def one_cycle_momentum(
     return piecewise(step, knots, values[: len(knots)], anneal)
 
 
+def step_decay(step, total_steps, initial, milestones=(0.5, 0.75), factor=0.1):
+    """The classic schedule: constant, divided by ten at half and at three quarters of the run.
+
+    He et al. 2016, https://arxiv.org/abs/1603.05027, Appendix: divided at 32,000 and 48,000 of
+    64,000 steps. It is what one-cycle is compared with.
+
+    Args:
+        step: whole number or array of them, counted from 0.
+        total_steps: int >= 2, steps of the whole run.
+        initial: first learning rate, finite and > 0.
+        milestones: shares of the run in (0, 1), rising, at which the rate is multiplied.
+        factor: what it is multiplied by, in (0, 1].
+
+    Returns:
+        float64 of the shape of `step`, or a Python float.
+
+    Raises:
+        ValueError: on settings outside these ranges.
+    """
+    _check_total_steps(total_steps)
+    milestones = np.asarray(milestones, np.float64)
+    if not (np.isfinite(initial) and initial > 0 and 0 < factor <= 1):
+        raise ValueError(
+            f"Received initial={initial!r}, factor={factor!r}; the rate must be finite and > 0, "
+            "the factor above 0 and at most 1."
+        )
+    if not ((milestones > 0) & (milestones < 1)).all() or (np.diff(milestones) <= 0).any():
+        raise ValueError(
+            f"Received milestones={milestones.tolist()}; they are shares of the run, rising "
+            "between 0 and 1."
+        )
+    passed = np.searchsorted(milestones * total_steps, np.asarray(step), side="right")
+    lr = initial * factor ** passed.astype(np.float64)
+    return lr if lr.ndim else lr.item()
+
+
 def seed_triangle_proposal(epoch):
     """Learning rate that the 2019 submission printed as its proposal for an epoch.
 

@@ -166,7 +166,12 @@ def schedule_values(recipe, train_images):
     if recipe.schedule == "seed_triangle":
         rate = np.repeat([schedule.seed_triangle(epoch) for epoch in range(recipe.epochs)], steps)
         return rate, np.full(total, recipe.max_momentum)
-    raise ValueError(f"schedule must be 'one_cycle' or 'seed_triangle', got {recipe.schedule!r}.")
+    if recipe.schedule == "step_decay":
+        rate = schedule.step_decay(np.arange(total), total, recipe.max_lr)
+        return rate, np.full(total, recipe.max_momentum)
+    raise ValueError(
+        f"schedule must be 'one_cycle', 'step_decay' or 'seed_triangle', got {recipe.schedule!r}."
+    )
 
 
 def compile_model(model, recipe, train_images, *, on_gpu=False):

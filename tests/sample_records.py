@@ -1,0 +1,65 @@
+"""Writes records as a test needs them: sound, or changed in one place."""
+
+import csv
+import json
+
+from utils.epoch_log import CSV_FIELDS
+from utils.records import wilson_interval
+
+
+def write_record(folder, *, epochs=3, images=1000, **changes):
+    """Writes a sound record, then applies changes such as {"final.accuracy": 0.5}."""
+    folder.mkdir(parents=True)
+    history = [
+        {name: 0.5 for name in CSV_FIELDS}
+        | {"epoch": n, "val_accuracy": accuracy, "val_loss": 1 / n, "seconds": 60.0}
+        for n, accuracy in zip(range(1, epochs + 1), [0.4, 0.9, 0.8][-epochs:], strict=True)
+    ]
+    with (folder / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+    correct = round(0.8 * images)
+    run = {
+        "name": folder.name,
+        "profile": "quick",
+        "full_result": False,
+        "recipe": {"name": "one-cycle, short", "depth": 20, "epochs": epochs}
+        | {"schedule": "one_cycle"},
+        "seed": 0,
+        "data": {
+            "source": "CIFAR-10, official archive",
+            "content_hash": "0" * 64,
+            "train_images": 2000,
+            "test_images": images,
+            "validation": "test set, for display only",
+        },
+        "versions": {"keras": "3.10.0"},
+        "backend": "jax",
+        "device": "CPU (test, 2 cores)",
+        "precision": "float32",
+        "parameters": 573738,
+        "seconds": 60.0 * epochs,
+        "compile_seconds": 12.5,
+        "starts": [{"epoch": 1, "compile_seconds": 12.5}],
+        "final": {
+            "accuracy": 0.8,
+            "loss": 1 / epochs,
+            "correct": correct,
+            "images": images,
+            "ci95": list(wilson_interval(correct, images)),
+        },
+        "best_epoch": {"epoch": max(1, epochs - 1), "accuracy": 0.9},
+        "git_commit": "0" * 40,
+    }
+    for field, value in changes.items():
+        *path, last = field.split(".")
+        place = run
+        for key in path:
+            place = place[key]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder

@@ -1,0 +1,121 @@
+"""Studies: the chain of fixes leads from one recipe to the other, and runs are not mixed up."""
+
+import dataclasses
+import json
+import statistics
+
+import numpy as np
+import pytest
+from sample_records import write_record
+
+from utils import studies
+from utils.data import CIFAR10_CLASSES, Dataset
+from utils.records import read_record
+from utils.settings import RECIPES
+from utils.training import schedule_values
+
+
+def test_the_fixes_lead_from_2019_to_ours_and_each_changes_something():
+    recipes = [entry.recipe for entry in studies.fixes()]
+    assert recipes[0] == RECIPES["seed-2019"]
+    assert dataclasses.replace(recipes[-1], name="one-cycle") == RECIPES["one-cycle"]
+    assert all(one != other for one, other in zip(recipes, recipes[1:]))
+    labels = [entry.label for entry in studies.fixes()]
+    names = [entry.name for entry in studies.fixes()]
+    assert len(set(labels)) == len(set(names)) == len(recipes)
+
+
+def test_every_entry_has_a_schedule_that_can_be_computed():
+    for make in studies.STUDIES.values():
+        for entry in make():
+            rate, momentum = schedule_values(entry.recipe, 50_000)
+            assert len(rate) == len(momentum) == 98 * entry.recipe.epochs
+            assert np.isfinite(rate).all() and (rate > 0).all()
+            assert ((momentum >= 0.85) & (momentum <= 0.95)).all()
+
+
+def test_the_classic_schedule_differs_from_ours_in_the_schedule_alone():
+    classic = RECIPES["step-decay"]
+    same = ("name", "schedule", "max_lr", "max_momentum", "base_momentum")
+    ours = dataclasses.asdict(RECIPES["one-cycle"])
+    assert dataclasses.asdict(classic) == {
+        **ours,
+        **{field: getattr(classic, field) for field in same},
+    }
+
+
+def write_runs(folder, **accuracies):
+    """Records named `<entry>-seed-<n>` with these final accuracies."""
+    for name, values in accuracies.items():
+        for seed, accuracy in enumerate(values):
+            path = write_record(folder / f"{name}-seed-{seed}", epochs=1)
+            run = json.loads((path / "run.json").read_text())
+            correct = round(1000 * accuracy)
+            low, high = studies_interval(correct)
+            run["final"] |= {"accuracy": accuracy, "correct": correct, "ci95": [low, high]}
+            run["best_epoch"] = {"epoch": 1, "accuracy": accuracy}
+            (path / "run.json").write_text(json.dumps(run))
+            history = (path / "history.csv").read_text().replace("0.8\n", f"{accuracy}\n")
+            (path / "history.csv").write_text(history)
+            read_record(path)
+    return folder
+
+
+def studies_interval(correct):
+    from utils.records import wilson_interval
+
+    return wilson_interval(correct, 1000)
+
+
+ENTRIES = [studies.Entry("a", "first", None), studies.Entry("b", "second", None)]
+
+
+def test_table_gives_mean_spread_and_change(tmp_path):
+    folder = write_runs(tmp_path, a=[0.70, 0.72, 0.71], b=[0.75, 0.77], c=[0.1])
+    results = studies.read_study(folder, ENTRIES)
+    assert [(entry.name, len(records)) for entry, records in results] == [("a", 3), ("b", 2)]
+    lines = studies.study_table(results).splitlines()
+    assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |  | 1.0 |"
+    deviation = 100 * statistics.stdev([0.75, 0.77])
+    assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 | 1.0 |"
+    assert lines[-1].startswith("Measured on test set, for display only; CIFAR-10")
+
+
+def test_one_run_has_no_spread(tmp_path):
+    folder = write_runs(tmp_path, a=[0.7])
+    table = studies.study_table(studies.read_study(folder, ENTRIES))
+    assert "| first | 1 | 70.00 % |  |" in table
+
+
+def test_runs_on_different_images_are_not_compared(tmp_path):
+    folder = write_runs(tmp_path, a=[0.7, 0.8])
+    path = folder / "a-seed-1" / "run.json"
+    path.write_text(path.read_text().replace("0" * 64, "1" * 64))
+    with pytest.raises(ValueError, match="a-seed-0, a-seed-1 were measured on different images"):
+        studies.read_study(folder, ENTRIES)
+
+
+def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (100, 32, 32, 3), dtype="uint8")
+    labels = np.arange(100) % 10
+    data = Dataset(images[:80], labels[:80], images[80:], labels[80:], CIFAR10_CLASSES, "noise")
+    monkeypatch.setattr(studies, "load_dataset", lambda source: data)
+    short = studies.super_convergence()[:2]
+    monkeypatch.setitem(studies.STUDIES, "super-convergence", lambda: short)
+    arguments = ["super-convergence", "--depth", "11", "--epochs", "4", "--hold-out", "20"]
+    arguments += ["--output", str(tmp_path / "study"), "--seeds"]
+    assert studies.main([*arguments, "1"]) == 0
+    assert "one-cycle, 50 epochs" in capsys.readouterr().out
+    before = {p.name: (p / "run.json").read_bytes() for p in (tmp_path / "study").iterdir()}
+    assert sorted(before) == ["one-cycle-50-seed-0", "step-decay-50-seed-0"]
+    assert studies.main([*arguments, "2"]) == 0
+    after = {p.name: (p / "run.json").read_bytes() for p in (tmp_path / "study").iterdir()}
+    assert len(after) == 4 and after.items() >= before.items()
+    record = read_record(tmp_path / "study" / "step-decay-50-seed-1")
+    assert record.run["seed"] == 1 and "held out" in record.run["data"]["validation"]
+
+
+def test_bad_values_end_in_one_line(capsys):
+    assert studies.main(["fixes", "--seeds", "0"]) == 1
+    assert capsys.readouterr().err == "error: --seeds must be at least 1, got 0.\n"

@@ -1,0 +1,216 @@
+"""Comparisons that answer a question with several runs each: what is every fix worth?
+
+`python -m utils.studies fixes --hold-out 5000` trains each recipe with each seed, one record a run,
+and prints the table. Interrupted, the same command goes on; runs that are done are not repeated.
+"""
+
+import argparse
+import dataclasses
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.data import load_dataset
+from utils.record import ON_TEST_SET
+from utils.records import read_record
+from utils.run_recipe import run_recipe
+from utils.settings import RECIPES
+
+
+class Entry(NamedTuple):
+    """One line of a study."""
+
+    name: str  # names the folder of its runs
+    label: str  # says what is compared
+    recipe: object  # utils.settings.Recipe
+
+
+# From the recipe of 2019 to ours, one change at a time, in the order of the fields they touch.
+FIXES = (
+    ("eraser", "eraser fills with the mean color", {"erase_fill": (0.0, 0.0)}),
+    ("batch-norm", "batch-norm momentum 0.99 to 0.9", {"bn_momentum": 0.9}),
+    (
+        *("schedule", "a learning rate a step, falling to nearly zero"),
+        {"schedule": "one_cycle", "max_lr": 1.0},
+    ),
+    ("momentum", "momentum cycles 0.95 to 0.85", {"base_momentum": 0.85}),
+    ("peak", "peak 1.0 to 0.8", {"max_lr": 0.8}),
+    ("normalization", "each channel to mean 0, deviation 1", {"normalization": "channel"}),
+    ("l2", "L2 penalty 1e-4 to 2.5e-4", {"l2": 2.5e-4}),
+    ("smoothing", "label smoothing 0.1", {"label_smoothing": 0.1}),
+    ("shift", "shift by up to 4 pixels, was 3", {"shift": 4}),
+    (
+        *("erasing", "erase a quarter of the images, was half; smaller areas"),
+        {"erase_probability": 0.25, "erase_area": (0.02, 0.25)},
+    ),
+)
+
+
+def fixes():
+    """The recipe of 2019, then every fix added to those before it; the last is `one-cycle`."""
+    recipe = RECIPES["seed-2019"]
+    entries = [Entry("00-seed-2019", "the recipe of 2019", recipe)]
+    for number, (name, label, changes) in enumerate(FIXES, start=1):
+        recipe = dataclasses.replace(recipe, **changes)
+        entries.append(Entry(f"{number:02d}-{name}", "+ " + label, recipe))
+    return entries
+
+
+def super_convergence():
+    """One cycle of 50 epochs against the classic schedule with 50 and with 200."""
+    classic = RECIPES["step-decay"]
+    return [
+        Entry("one-cycle-50", "one-cycle, 50 epochs", RECIPES["one-cycle"]),
+        Entry("step-decay-50", "step decay, 50 epochs", classic),
+        Entry("step-decay-200", "step decay, 200 epochs", dataclasses.replace(classic, epochs=200)),
+    ]
+
+
+def length():
+    """One cycle of 10 to 50 epochs: the least time in which an accuracy is reached."""
+    recipe = RECIPES["one-cycle"]
+    return [
+        Entry(f"epochs-{n}", f"{n} epochs", dataclasses.replace(recipe, epochs=n))
+        for n in (10, 15, 20, 25, 30, 40, 50)
+    ]
+
+
+STUDIES = {"fixes": fixes, "super-convergence": super_convergence, "length": length}
+
+
+def mean_and_spread(values):
+    """Mean and sample standard deviation; the latter is NaN for a single value."""
+    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+    return statistics.fmean(values), deviation
+
+
+def run_study(entries, dataset, folder, seeds, *, validation, changes=None, precision=None):
+    """Trains every entry of a study with every seed.
+
+    Args:
+        entries: list of `Entry`.
+        dataset: `utils.data.Dataset`.
+        folder: path of the study; each run gets a folder in it.
+        seeds: ints.
+        validation: str, what the test part of `dataset` is.
+        changes: dict of recipe fields to change in all entries, to rehearse in small.
+        precision: Keras dtype policy, by default the device's own.
+    """
+    for seed in seeds:  # the seeds outside: after the first, every entry has one run
+        for entry in entries:
+            target = Path(folder) / f"{entry.name}-seed-{seed}"
+            if (target / "run.json").exists():
+                continue
+            print(f"{target.name}: {entry.label}", flush=True)
+            run_recipe(
+                dataclasses.replace(entry.recipe, **(changes or {})),
+                dataset,
+                target,
+                profile="study",
+                seed=seed,
+                validation=validation,
+                precision=precision,
+                keep_weights=False,
+            )
+
+
+def read_study(folder, entries):
+    """The records of a study, by entry.
+
+    Args:
+        folder: path of the study.
+        entries: list of `Entry`.
+
+    Returns:
+        List of (entry, records), without the entries that have no run.
+
+    Raises:
+        ValueError: when a record is unsound, or two runs were measured on different images.
+    """
+    found, measured = [], {}
+    for entry in entries:
+        paths = sorted(Path(folder).glob(f"{entry.name}-seed-*/run.json"))
+        records = [read_record(path.parent) for path in paths]
+        for record in records:
+            data = record.run["data"]
+            measured.setdefault((data["content_hash"], data["validation"]), record.name)
+        if records:
+            found.append((entry, records))
+    if len(measured) > 1:
+        raise ValueError(
+            f"{folder}: the runs {', '.join(measured.values())} were measured on different images, "
+            f"so they cannot be compared; repeat those that are off."
+        )
+    return found
+
+
+def study_table(results):
+    """Markdown table of a study: mean and spread over seeds, and the change from line to line.
+
+    Args:
+        results: list from `read_study`, not empty.
+
+    Returns:
+        str.
+    """
+    lines = [
+        "| what | runs | final accuracy, mean ± deviation | change | minutes a run |",
+        "| --- | ---: | --- | ---: | ---: |",
+    ]
+    before = None
+    for entry, records in results:
+        mean, deviation = mean_and_spread([record.run["final"]["accuracy"] for record in records])
+        spread = "" if math.isnan(deviation) else f" ± {100 * deviation:.2f}"
+        change = "" if before is None else f"{100 * (mean - before):+.2f}"
+        minutes = statistics.fmean(record.run["seconds"] for record in records) / 60
+        lines.append(
+            f"| {entry.label} | {len(records)} | {100 * mean:.2f}{spread} % | {change} | "
+            f"{minutes:.1f} |"
+        )
+        before = mean
+    data = results[0][1][0].run["data"]
+    lines += ["", f"Measured on {data['validation']}; {data['source']}. Last epoch of every run."]
+    return "\n".join(lines)
+
+
+def main(arguments=None):
+    """Parses the command line, runs the study and prints its table; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m utils.studies", description=__doc__)
+    parser.add_argument("study", choices=sorted(STUDIES))
+    parser.add_argument("--output", help="folder of the study, by default studies/<study>")
+    parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
+    parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
+    parser.add_argument("--hold-out", type=int, default=0, metavar="N", help="see utils.run_recipe")
+    parser.add_argument("--precision", help="Keras dtype policy; default: what suits the device")
+    parser.add_argument("--depth", type=int, help="of every network, to rehearse in small")
+    parser.add_argument("--epochs", type=int, help="of every run, to rehearse in small")
+    args = parser.parse_args(arguments)
+    try:
+        if args.seeds < 1:
+            raise ValueError(f"--seeds must be at least 1, got {args.seeds}.")
+        dataset, validation = load_dataset(args.data), ON_TEST_SET
+        if args.hold_out:
+            dataset = dataset.hold_out(args.hold_out, seed=0)
+            validation = f"{args.hold_out} images held out of the training set"
+        changes = {key: getattr(args, key) for key in ("depth", "epochs") if getattr(args, key)}
+        folder, entries = args.output or f"studies/{args.study}", STUDIES[args.study]()
+        run_study(
+            entries,
+            dataset,
+            folder,
+            range(args.seeds),
+            validation=validation,
+            changes=changes,
+            precision=args.precision,
+        )
+        print(study_table(read_study(folder, entries)))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
