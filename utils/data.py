@@ -6,7 +6,7 @@ from pathlib import Path
 
 from utils import shapes
 from utils.cifar_archive import FOLDER, OFFICIAL, read_archive, read_batches
-from utils.dataset import Dataset, channel_statistics, pixel_mean
+from utils.dataset import CIFAR10_CLASSES, Dataset, channel_statistics, pixel_mean
 from utils.download import download
 from utils.image_folder import read_image_tree
 
@@ -18,11 +18,6 @@ __all__ = [
     "load_dataset",
     "pixel_mean",
 ]
-
-CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer",
-    "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
 
 # Where the archive and its batches lie in the Keras cache or in a folder of the user. Keras has
 # changed its names; the first archive is what Keras calls it now, so Keras finds our download.

@@ -7,6 +7,10 @@ from functools import cached_property
 import numpy as np
 
 IMAGE_SHAPE = (32, 32, 3)  # height, width, RGB
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer",
+    "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,11 @@ class Dataset:
                 f"test_masks must be bool {expected}, but are {masks.dtype} {masks.shape}. "
                 "Give one mask for each test image, or None."
             )
+
+    @property
+    def is_cifar10(self):
+        """Whether the classes are those of CIFAR-10, in their order, whatever the source."""
+        return tuple(self.class_names) == CIFAR10_CLASSES
 
     @cached_property
     def content_hash(self):

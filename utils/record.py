@@ -6,7 +6,6 @@ Every number that README and notebook show is read back from such a record by `u
 import dataclasses
 from pathlib import Path
 
-from utils.data import CIFAR10_CLASSES
 from utils.records import wilson_interval
 from utils.run_folder import write_json
 from utils.runtime import git_commit
@@ -17,7 +16,7 @@ ON_TEST_SET = "test set, for display only"
 
 def run_name(profile, dataset, runtime):
     """Names a run of the notebook after what sets it apart: profile, data, backend, device."""
-    data = "cifar10" if tuple(dataset.class_names) == CIFAR10_CLASSES else "shapes"
+    data = "cifar10" if dataset.is_cifar10 else "shapes"
     return f"{profile}-{data}-{runtime.backend}-{'gpu' if runtime.on_gpu else 'cpu'}"
 
 
@@ -30,7 +29,7 @@ def is_full_result(recipe, dataset):
     """
     return (
         recipe == RECIPES.get(recipe.name)
-        and tuple(dataset.class_names) == CIFAR10_CLASSES
+        and dataset.is_cifar10
         and (len(dataset.x_train), len(dataset.x_test)) == (50_000, 10_000)
     )
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from utils.data import load_dataset
 from utils.evaluation import evaluate
+from utils.explain import class_gallery
+from utils.figures import save_png
 from utils.record import ON_TEST_SET, make_record, save_record
 from utils.records import WEIGHTS_FILE
 from utils.run_folder import read_starts
@@ -69,7 +71,7 @@ def run_recipe(
 
 
 def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=True, **fields):
-    """Keeps the weights of a trained network and writes the record of its run.
+    """Writes the record of a trained network; keeps its weights and draws its heatmaps.
 
     Args:
         model: the trained `keras.Model`.
@@ -78,13 +80,23 @@ def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=Tr
         dataset: `utils.data.Dataset` it was trained and measured on.
         runtime: `utils.runtime.Runtime`.
         folder: path of the run; its name names the run.
-        keep_weights: bool, False to delete the checkpoint, too.
+        keep_weights: bool, False to leave only plan, starts, history and record.
         **fields: `profile`, `seed` and optionally `validation` for `utils.record.make_record`.
 
     Returns:
-        The record, a dict.
+        The record, a dict. Beside it stand `weights.npz` and `gradcam.png`.
+
+    Raises:
+        ValueError: when the model does not give the accuracy at the end of the history.
     """
     folder = Path(folder)
+    test = evaluate(model, dataset.x_test, dataset.y_test)
+    # The two may differ by rounding in another batch size, never by more than a few images.
+    if abs(test.correct.mean() - rows[-1]["val_accuracy"]) > max(0.005, 2 / len(test.labels)):
+        raise ValueError(
+            f"This model gets {test.correct.mean():.4f} of the test images right, but the history "
+            f"ends with {rows[-1]['val_accuracy']:.4f}: it is not the one that was trained."
+        )
     mirrored = evaluate(model, dataset.x_test, dataset.y_test, flip=True)
     record = make_record(
         folder.name,
@@ -99,7 +111,9 @@ def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=Tr
         **fields,
     )
     save_record(folder, record)
-    if not keep_weights:
+    if keep_weights:
+        save_png(class_gallery(model, dataset, test), folder / "gradcam.png")
+    else:
         for checkpoint in folder.glob("checkpoint-*.weights.h5"):
             checkpoint.unlink()
     return record
