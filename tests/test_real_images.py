@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from utils.data import CIFAR10_CLASSES, channel_statistics, load_dataset
+from utils.evaluation import evaluate
 from utils.lr_range import range_test
 from utils.settings import RECIPES
 from utils.training import Batches, build_model, compile_model, fit
+from utils.weights import load_trained, shipped_record
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.real_images
@@ -54,6 +56,19 @@ def test_a_minute_of_training_learns(dataset, tmp_path):
     rows = fit(model, recipe, part, tmp_path)
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert rows[-1]["val_accuracy"] > 0.25  # chance is 0.10
+
+
+def test_shipped_weights_have_the_accuracy_of_their_record(dataset):
+    """On the images of the record a rounding apart; on another copy of them about the same."""
+    record = shipped_record(ROOT / "runs")
+    assert record is not None, "no record ships its weights"
+    network = load_trained(record, dtype=record.run["precision"])
+    correct = int(evaluate(network, dataset.x_test, dataset.y_test).correct.sum())
+    same = dataset.content_hash == record.run["data"]["content_hash"]
+    assert abs(correct - record.run["final"]["correct"]) <= (15 if same else 150)
+    mirrored = int(evaluate(network, dataset.x_test, dataset.y_test, flip=True).correct.sum())
+    expected = record.run["flip_averaged"]["correct"]
+    assert abs(mirrored - expected) <= (15 if same else 150)
 
 
 def test_notebook_runs_on_the_real_images(tmp_path):

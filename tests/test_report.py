@@ -20,7 +20,12 @@ def test_every_row_says_what_it_is(tmp_path):
     assert len({line.count("|") for line in table[:5]}) == 1
     assert "transcribed from its log" in table[2] and "not recorded" in table[2]
     quick = next(line for line in table if "**quick**" in line)
-    for part in ("not the full result", "jax, CPU (test, 2 cores), float32", "80.00 %", "| 3.0 |"):
+    for part in (
+        "not the full result",
+        "jax, CPU (test, 2 cores), float32",
+        "80.00 %",
+        "| 3.0 (0.2) |",
+    ):
         assert part in quick
     assert any("measured on 1000 held-out images" in line for line in table)
     assert "](" not in "".join(table)

@@ -26,6 +26,11 @@ def _percent(share):
     return f"{100 * share:.2f} %"
 
 
+def _minutes(run):
+    compiling = run.get("compile_seconds")  # not known of 2019
+    return f"{run['seconds'] / 60:.1f}" + ("" if compiling is None else f" ({compiling / 60:.1f})")
+
+
 def _range(interval):
     return " to ".join(f"{100 * bound:.1f}" for bound in interval)
 
@@ -34,11 +39,12 @@ def results_block(records):
     """Markdown table of all runs, without links, so that it reads the same in a notebook."""
     lines = [
         "| run | model | epochs | data | ran on | final accuracy (95 % interval) | best epoch | "
-        + "minutes |",
-        "| --- | --- | ---: | --- | --- | --- | --- | ---: |",
+        + "with mirror image | minutes (compiling) |",
+        "| --- | --- | ---: | --- | --- | --- | --- | --- | ---: |",
     ]
     for record in records:
         run, final, best = record.run, record.run["final"], record.run["best_epoch"]
+        mirrored = run.get("flip_averaged")
         place = ", ".join(run[key] for key in ("backend", "device", "precision") if run[key])
         count = run["data"]["train_images"]
         cells = (
@@ -49,14 +55,18 @@ def results_block(records):
             place or "not recorded",
             f"**{_percent(final['accuracy'])}** ({_range(final['ci95'])})",
             f"{_percent(best['accuracy'])} (epoch {best['epoch']})",
-            f"{run['seconds'] / 60:.1f}",
+            _percent(mirrored["accuracy"]) if mirrored else "not measured",
+            _minutes(run),
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     note = (
         "Final is the test accuracy after the last epoch, with Wilson's interval. The best epoch "
-        "is for comparison only: it is chosen on the images it is measured on, so it flatters."
+        "is for comparison only: it is chosen on the images it is measured on, so it flatters. "
+        "With mirror image: the logits of an image and of its mirror image averaged, an extra that "
+        "the final accuracy does without."
     )
-    if not any(record.run["full_result"] and not record.is_transcribed for record in records):
+    reported = reported_record(records)
+    if reported.is_transcribed or not reported.run["full_result"]:
         note += (
             " **A full run of this repository is not recorded yet**: its rows show that everything "
             "works, not what it can reach."
