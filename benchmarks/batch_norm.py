@@ -66,9 +66,8 @@ def main(arguments=None):
     for name, median in medians.items():
         print(f"{name:>6}: {count / median:8.1f} images a second")
     ratios = [one / other for one, other in zip(seconds["Keras"], seconds["fused"])]
-    print(
-        f"speed-up {medians['Keras'] / medians['fused']:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    )
+    speedup = medians["Keras"] / medians["fused"]
+    print(f"speed-up {speedup:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":
