@@ -34,6 +34,37 @@ def test_every_row_says_what_it_is(tmp_path):
     assert "not recorded yet" not in report.results_block(read_records(runs))
 
 
+def test_seeds_of_a_recipe_are_summed_up(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(ROOT / "runs" / SUBMISSION, runs / SUBMISSION)
+    write_record(runs / "quick")
+    assert report.seeds_remarks(read_records(runs)) == []
+    full = {"full_result": True, "recipe.name": "one-cycle"}
+    write_record(runs / "seed-0", **full)
+    assert "one seed (0), so its spread is not known" in report.results_block(read_records(runs))
+    write_record(runs / "seed-1", images=10_000, **full | {"seed": 1})
+    write_record(runs / "elsewhere", **full | {"data.content_hash": "1" * 64})
+    remarks = report.seeds_remarks(read_records(runs))
+    expected = "2 seeds (0, 1), final accuracy 80.00 % on average, standard deviation 0.00 %."
+    assert len(remarks) == 2 and any(remark.endswith(expected) for remark in remarks)
+
+
+def test_when_the_submission_was_passed_is_said_of_a_full_run(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(ROOT / "runs" / SUBMISSION, runs / SUBMISSION)
+    write_record(runs / "quick")
+    assert report.overtaking_remarks(read_records(runs)) == []
+    write_record(runs / "full", full_result=True)  # its best epoch has 90 %
+    [remark] = report.overtaking_remarks(read_records(runs))
+    assert remark == "full did not pass the best epoch of 2019 (90.36 %)."
+    path = runs / "full" / "history.csv"
+    path.write_text(path.read_text().replace(",0.9\n", ",0.95\n"))
+    path = path.with_name("run.json")
+    path.write_text(path.read_text().replace('"accuracy": 0.9}', '"accuracy": 0.95}'))
+    [remark] = report.overtaking_remarks(read_records(runs))
+    assert "first time after epoch 2, 2.0 minutes" in remark
+
+
 def test_status_and_log_show_the_last_epoch(tmp_path):
     write_record(tmp_path / "runs" / "quick")
     records = read_records(tmp_path / "runs")

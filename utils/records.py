@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import statistics
 from pathlib import Path
 
 from utils.epoch_log import CSV_FIELDS
@@ -60,6 +61,11 @@ def wilson_interval(correct, total, z=1.96):
     margin = math.sqrt(spread * (share * (1 - share) + spread / 4))
     low, high = (center - margin) / (1 + spread), (center + margin) / (1 + spread)
     return max(low, 0.0), min(high, 1.0)  # rounding may leave -1e-19
+
+
+def mean_and_deviation(values):
+    """Mean and sample standard deviation (n - 1) of one or more numbers; NaN of a single one."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
 
 
 @dataclasses.dataclass(frozen=True)

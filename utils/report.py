@@ -14,7 +14,13 @@ import sys
 from pathlib import Path
 
 from utils.epoch_log import EPOCH_HEADER, format_epoch_row
-from utils.records import ROOT, read_records, reported_record
+from utils.records import (
+    ROOT,
+    SUBMISSION,
+    mean_and_deviation,
+    read_records,
+    reported_record,
+)
 
 # The public address, "owner/name". Empty: it is not known yet, and nothing links to it.
 REPOSITORY = ""
@@ -71,7 +77,46 @@ def results_block(records):
             " **A full run of this repository is not recorded yet**: its rows show that everything "
             "works, not what it can reach."
         )
-    return "\n".join([*lines, "", note])
+    remarks = [*seeds_remarks(records), *overtaking_remarks(records)]
+    return "\n".join([*lines, "", note, *(f"\n{remark}" for remark in remarks)])
+
+
+def seeds_remarks(records):
+    """Mean and spread of the full runs of a recipe on the same images; one sentence a recipe."""
+    groups = {}
+    for record in records:
+        if record.run["full_result"] and not record.is_transcribed:
+            key = record.run["recipe"]["name"], record.run["data"]["content_hash"]
+            groups.setdefault(key, []).append(record)
+    remarks = []
+    for (name, _), group in groups.items():
+        mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in group])
+        seeds = ", ".join(str(seed) for seed in sorted(one.run["seed"] for one in group))
+        remarks.append(
+            f"{name}, the full recipe: one seed ({seeds}), so its spread is not known."
+            if len(group) == 1
+            else f"{name}, the full recipe: {len(group)} seeds ({seeds}), final accuracy "
+            f"{_percent(mean)} on average, standard deviation {_percent(deviation)}."
+        )
+    return remarks
+
+
+def overtaking_remarks(records):
+    """When the reported run, if it is a full one, passed the best epoch of 2019."""
+    reported = reported_record(records)
+    submissions = [record for record in records if record.name == SUBMISSION]
+    if not submissions or reported.is_transcribed or not reported.run["full_result"]:
+        return []
+    best = submissions[0].run["best_epoch"]["accuracy"]
+    seconds = 0.0
+    for row in reported.history:
+        seconds += row["seconds"]
+        if row["val_accuracy"] > best:
+            return [
+                f"{reported.name} was above the best epoch of 2019 ({_percent(best)}) for the "
+                f"first time after epoch {row['epoch']}, {seconds / 60:.1f} minutes."
+            ]
+    return [f"{reported.name} did not pass the best epoch of 2019 ({_percent(best)})."]
 
 
 def status_block(records):

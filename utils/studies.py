@@ -7,14 +7,13 @@ and prints the table. Interrupted, the same command goes on; runs that are done 
 import argparse
 import dataclasses
 import math
-import statistics
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from utils.data import load_dataset
 from utils.record import ON_TEST_SET
-from utils.records import read_record
+from utils.records import mean_and_deviation, read_record
 from utils.run_recipe import run_recipe
 from utils.settings import RECIPES
 
@@ -78,12 +77,6 @@ def length():
 
 
 STUDIES = {"fixes": fixes, "super-convergence": super_convergence, "length": length}
-
-
-def mean_and_spread(values):
-    """Mean and sample standard deviation; the latter is NaN for a single value."""
-    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return statistics.fmean(values), deviation
 
 
 def run_study(entries, dataset, folder, seeds, *, validation, changes=None, precision=None):
@@ -161,10 +154,12 @@ def study_table(results):
     ]
     before = None
     for entry, records in results:
-        mean, deviation = mean_and_spread([record.run["final"]["accuracy"] for record in records])
+        mean, deviation = mean_and_deviation(
+            [record.run["final"]["accuracy"] for record in records]
+        )
         spread = "" if math.isnan(deviation) else f" ± {100 * deviation:.2f}"
         change = "" if before is None else f"{100 * (mean - before):+.2f}"
-        minutes = statistics.fmean(record.run["seconds"] for record in records) / 60
+        minutes = mean_and_deviation([record.run["seconds"] / 60 for record in records])[0]
         lines.append(
             f"| {entry.label} | {len(records)} | {100 * mean:.2f}{spread} % | {change} | "
             f"{minutes:.1f} |"
