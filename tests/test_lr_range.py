@@ -211,6 +211,36 @@ class Pairs(keras.utils.PyDataset):
         return PAIRS[index % 4]
 
 
+def test_held_out_loss_is_that_of_the_updated_network_on_all_held_out_samples():
+    """Compared with training by hand; the held-out batches have unequal sizes."""
+    held_out = [(PAIRS[2][0][:3], PAIRS[2][1][:3]), PAIRS[3]]
+    model = linear_model(keras.optimizers.SGD(1.0))
+    before = [np.array(w) for w in model.get_weights()]
+    result = range_test(
+        model, PAIRS[:2], start_lr=0.01, end_lr=0.1, num_steps=12, held_out=held_out
+    )
+    assert result.measured_on == "held-out"
+    kernel, bias = (w.astype("float64") for w in before)
+    for step, lr in enumerate(result.lr):
+        x, y = PAIRS[step % 2]
+        error = x @ kernel + bias - y
+        kernel, bias = kernel - lr * 2 * x.T @ error / len(x), bias - lr * 2 * error.mean(0)
+        errors = np.concatenate([x @ kernel + bias - y for x, y in held_out])
+        assert result.loss[step] == pytest.approx((errors**2).mean(), rel=1e-4)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_held_out_batches_do_not_move_the_batch_norm_statistics():
+    model = make_model()
+    before = state_of(model)
+    result = range_test(model, BATCHES, num_steps=11, held_out=BATCHES[:1])
+    assert np.isfinite(result.loss).all()
+    assert_same_state(before, state_of(model))
+    with pytest.raises(ValueError, match="held_out without a batch"):
+        range_test(model, BATCHES, held_out=[])
+
+
 def test_batches_are_begun_again_when_they_can_be():
     model = linear_model()
     options = {"num_steps": 11, "end_lr": 0.1}
@@ -339,7 +369,8 @@ def test_suggestions_of_a_known_curve():
     # The slopes of a parabola 15 steps apart differ by 15 x 2 x 0.05^2 = 0.075 > 0.005 all along,
     # so the window slides down to the left end, index 10.
     assert found.slide == pytest.approx(lr[10])
-    assert result.peak() == pytest.approx(10**-0.5)
+    assert result.peak().lr == pytest.approx(10**-0.5)
+    assert "half a decade below 1," in result.peak().reason
 
 
 def test_steep_is_against_the_logarithm():
@@ -382,14 +413,55 @@ def test_suggestions_need_enough_points():
 # --- the file ------------------------------------------------------------------------------------
 
 
+def noisy(trend, noise, seed=0, **options):
+    """A result whose single losses are a trend plus normal noise, smoothed as the test does."""
+    loss = np.asarray(trend) + noise * np.random.default_rng(seed).normal(size=len(trend))
+    mean, smoothed = 0.0, []
+    for step, value in enumerate(loss):
+        mean = 0.98 * mean + 0.02 * value
+        smoothed.append(mean / (1 - 0.98 ** (step + 1)))
+    lr = np.geomspace(1e-4, 10, len(loss))
+    return RangeTestResult(lr, loss, np.array(smoothed), len(loss), "completed.", **options)
+
+
+VALLEY = 0.8 + np.minimum((np.log(np.geomspace(1e-4, 10, 200)) + 4) ** 2 / 15, 1.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_clear_curve_raises_no_doubt(seed):
+    assert noisy(VALLEY, 0.1, seed).doubt() == ""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flat_curve_is_doubted(seed):
+    assert "flat or noisy" in noisy(np.full(200, 2.3), 0.1, seed).doubt()
+
+
+def test_a_curve_buried_in_noise_is_doubted():
+    assert "flat or noisy" in noisy(VALLEY, 30.0).doubt()
+
+
+def test_a_loss_that_still_falls_at_the_end_is_doubted():
+    assert "Raise end_lr" in noisy(np.linspace(2.3, 1.0, 200), 0.05).doubt()
+
+
+def test_plot_marks_every_suggestion():
+    figure = noisy(VALLEY, 0.1).plot()
+    texts = " ".join(text.get_text() for text in figure.axes[0].texts)
+    for name in ("steep", "minimum", "valley", "slide", "peak"):
+        assert name in texts
+
+
 def test_csv_round_trip_is_exact(tmp_path):
     values = np.random.default_rng(1).lognormal(size=(3, 40)) / 3
-    result = RangeTestResult(*values, 100, 'diverged: at "0.5", it exceeds 4 times the best.')
+    reason = 'diverged: at "0.5", it exceeds 4 times the best.'
+    result = RangeTestResult(*values, 100, reason, "held-out", 0.9)
     result.save_csv(tmp_path / "range.csv")
     again = RangeTestResult.load_csv(tmp_path / "range.csv")
     for name in ("lr", "loss", "smoothed"):
         assert np.array_equal(getattr(again, name), getattr(result, name))
-    assert (again.num_steps, again.stopped_because) == (100, result.stopped_because)
+    assert (again.num_steps, again.stopped_because) == (100, reason)
+    assert (again.measured_on, again.beta) == ("held-out", 0.9)
     assert again.suggest() == result.suggest()
 
 

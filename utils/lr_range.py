@@ -19,7 +19,9 @@ from utils.schedule import ScheduleTable
 
 _SLIDE_WIDTH = 15  # points between the two ends of the window of the rule "slide"
 _MIN_POINTS = 5
-_CSV_FIELDS = ("step", "learning_rate", "loss", "smoothed", "num_steps", "stopped_because")
+_CSV_FIELDS = ("step", "learning_rate", "loss", "smoothed")
+_CSV_FIELDS += ("num_steps", "measured_on", "beta", "stopped_because")  # the same in every row
+_CLEAR_FALL = 4.0  # noise of the smoothed loss; a fall of less may be chance
 
 
 class Suggestions(NamedTuple):
@@ -39,16 +41,31 @@ class Suggestions(NamedTuple):
     slide: float
 
 
+class Peak(NamedTuple):
+    """A peak learning rate for one-cycle, and why this one.
+
+    Attributes:
+        lr: float.
+        reason: one English sentence.
+    """
+
+    lr: float
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class RangeTestResult:
     """What a range test saw.
 
     Attributes:
         lr: float64 (n,), learning rate of each step.
-        loss: float64 (n,), loss of that step's batch, before its update.
+        loss: float64 (n,), loss of that step's batch before its update, or of the held-out
+            batches after it.
         smoothed: float64 (n,), bias-corrected exponential mean of `loss`.
         num_steps: steps of the whole sweep; n is smaller if the test stopped early.
         stopped_because: one English sentence.
+        measured_on: `"batch"` or `"held-out"`.
+        beta: float, factor of the exponential mean.
     """
 
     lr: np.ndarray
@@ -56,6 +73,8 @@ class RangeTestResult:
     smoothed: np.ndarray
     num_steps: int
     stopped_because: str
+    measured_on: str = "batch"
+    beta: float = 0.98
 
     def _trimmed(self):
         """The part the rules look at: without the noisy begin and the exploding end."""
@@ -98,19 +117,63 @@ class RangeTestResult:
         its peak only briefly, so half of that margin is kept. A rule of thumb; check it by
         training.
 
+        Returns:
+            `Peak`.
+
         Raises:
             ValueError: as `suggest`.
         """
-        return 10**0.5 * self.suggest().minimum
+        lowest = 10 * self.suggest().minimum
+        peak = lowest / 10**0.5
+        return Peak(peak, f"half a decade below {lowest:.3g}, where the smoothed loss is lowest.")
+
+    def doubt(self):
+        """Says why the suggestions should not be trusted, if there is a reason.
+
+        The noise of single losses is estimated from the differences of neighbors (their median,
+        so that a few jumps do not count), as in von Neumann 1941, "Distribution of the Ratio of the
+        Mean Square Successive Difference to the Variance". The curve is clear if the smoothed loss
+        falls by more than a few times the noise that is left in it.
+
+        Returns:
+            One English sentence, or "" for a clear curve.
+
+        Raises:
+            ValueError: as `suggest`.
+        """
+        lr, smoothed = self._trimmed()
+        lowest = int(np.argmin(smoothed))
+        fall = smoothed[: lowest + 1].max() - smoothed[lowest]
+        if len(self.loss) > 1:
+            steps = np.abs(np.diff(self.loss))
+            single = np.median(steps) * 1.4826 / 2**0.5  # standard deviation, were it normal
+            left = single * ((1 - self.beta) / (1 + self.beta)) ** 0.5  # in the smoothed loss
+            if fall <= _CLEAR_FALL * left:
+                return (
+                    f"The smoothed loss falls by {fall:.2g} only, its noise is {left:.1g}: the "
+                    "curve is flat or noisy. Use more steps, larger batches or another range."
+                )
+        if lowest == len(smoothed) - 1 and len(self.lr) == self.num_steps:
+            return (
+                f"The loss still falls at the end of the sweep, at {lr[lowest]:.3g}. Raise end_lr."
+            )
+        return ""
+
+    def plot(self):
+        """Figure of the curve with all suggestions, see `utils.plots.plot_range_test`."""
+        from utils.plots import plot_range_test  # only here: a test on a server needs no figures
+
+        return plot_range_test(self, self.suggest(), self.peak().lr)
 
     def save_csv(self, path):
-        """Write one row a step; floats are exact, the last two columns repeat."""
+        """Write one row a step; floats are exact, the last four columns repeat."""
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(_CSV_FIELDS)
             columns = (self.lr.tolist(), self.loss.tolist(), self.smoothed.tolist())
             for step, row in enumerate(zip(*columns, strict=True)):
-                writer.writerow([step, *map(repr, row), self.num_steps, self.stopped_because])
+                whole = (self.num_steps, self.measured_on, self.beta, self.stopped_because)
+                writer.writerow([step, *map(repr, row), *whole])
 
     @classmethod
     def load_csv(cls, path):
@@ -129,7 +192,14 @@ class RangeTestResult:
                 f"{list(_CSV_FIELDS)} and at least one row. Write it with save_csv."
             )
         arrays = [np.array([float(row[name]) for row in rows]) for name in _CSV_FIELDS[1:4]]
-        return cls(*arrays, int(rows[0]["num_steps"]), rows[0]["stopped_because"])
+        first = rows[0]
+        return cls(
+            *arrays,
+            int(first["num_steps"]),
+            first["stopped_because"],
+            first["measured_on"],
+            float(first["beta"]),
+        )
 
 
 def _valley(lr, loss):
@@ -175,6 +245,7 @@ def range_test(
     sweep="exponential",
     beta=0.98,
     stop_factor=4.0,
+    held_out=None,
 ):
     """Train for a few steps at a growing learning rate, then put everything back.
 
@@ -195,15 +266,23 @@ def range_test(
         sweep: "exponential" (equal factors) or "linear" (equal differences).
         beta: float in [0, 1), of the exponential mean; 0 does not smooth.
         stop_factor: float > 1; stop once the smoothed loss is this many times its lowest value.
+        held_out: list of (x, y) or (x, y, sample_weight), or a `PyDataset`: judge every learning
+            rate by the loss on these batches after its step, without augmentation and dropout,
+            rather than by the loss of the step's own batch. Calmer, and a forward pass of all of
+            them a step dearer. Batch normalization takes its moving averages there, which need a
+            few steps to follow: not for a network that has just been built.
 
     Returns:
         `RangeTestResult`. A loss that is NaN or infinite ends the test and is not recorded.
 
     Raises:
         ValueError: for settings outside these limits, a model that is not compiled or not
-            functional, batches that end too early, or a first loss that is not finite.
+            functional, batches that end too early or none that are held out, or a first loss that
+            is not finite.
     """
     _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
+    if held_out is not None and not len(held_out):
+        raise ValueError("Received held_out without a batch; pass at least one, or None.")
     space = np.geomspace if sweep == "exponential" else np.linspace
     rates, losses, smoothed = [], [], []
     mean = 0.0
@@ -215,6 +294,8 @@ def range_test(
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
             loss = float(trial.train_on_batch(*next(stream), return_dict=True)["loss"])
+            if held_out is not None:
+                loss = _mean_loss(trial, held_out)
             if not np.isfinite(loss):
                 kind = "NaN" if np.isnan(loss) else "infinite"
                 where = f"loss is {kind} at learning rate {lr:.3g} (step {step} of {num_steps})."
@@ -235,7 +316,18 @@ def range_test(
                 )
                 break
     arrays = (np.array(values) for values in (rates, losses, smoothed))
-    return RangeTestResult(*arrays, num_steps, stopped_because)
+    measured_on = "batch" if held_out is None else "held-out"
+    return RangeTestResult(*arrays, num_steps, stopped_because, measured_on, beta)
+
+
+def _mean_loss(model, batches):
+    """Mean loss over all samples of the batches."""
+    total = count = 0
+    for i in range(len(batches)):
+        model.reset_metrics()  # as above
+        loss = float(model.test_on_batch(*batches[i], return_dict=True)["loss"])
+        total, count = total + loss * len(batches[i][0]), count + len(batches[i][0])
+    return total / count
 
 
 def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):

@@ -149,7 +149,9 @@ def plot_range_test(result, suggestions=None, peak=None):
         3.8 + 0.22 * len(marks),
         "Loss against learning rate in the range test, with the suggested learning rates",
     )
-    axes.plot(lr, loss, color=GRAY, linewidth=0.9, alpha=0.8, label="loss of each batch")
+    held_out = getattr(result, "measured_on", "batch") == "held-out"
+    name = "loss on held-out images" if held_out else "loss of each batch"
+    axes.plot(lr, loss, color=GRAY, linewidth=0.9, alpha=0.8, label=name)
     axes.plot(lr, smoothed, color=BLUE, linewidth=2.2, label="smoothed")
     axes.set_xscale("log")
     finite = smoothed[np.isfinite(smoothed)]

@@ -174,7 +174,7 @@ def main(arguments=None):
     """Parses the command line, runs the study and prints its table; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m utils.studies", description=__doc__)
     parser.add_argument("study", choices=sorted(STUDIES))
-    parser.add_argument("--output", help="folder of the study, by default studies/<study>")
+    parser.add_argument("--output", help="folder of the study, by default build/<study>")
     parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
     parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
     parser.add_argument("--hold-out", type=int, default=0, metavar="N", help="see utils.run_recipe")
@@ -190,7 +190,7 @@ def main(arguments=None):
             dataset = dataset.hold_out(args.hold_out, seed=0)
             validation = f"{args.hold_out} images held out of the training set"
         changes = {key: getattr(args, key) for key in ("depth", "epochs") if getattr(args, key)}
-        folder, entries = args.output or f"studies/{args.study}", STUDIES[args.study]()
+        folder, entries = args.output or f"build/{args.study}", STUDIES[args.study]()
         run_study(
             entries,
             dataset,
