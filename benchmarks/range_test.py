@@ -1,0 +1,87 @@
+"""What does a step of the range test cost beside a plain training step, and what the restoring?
+
+`python -m benchmarks.range_test` runs a range test and as many `train_on_batch` on the same network
+in turn, in one process. A step of the range test is the time between two batches that it asks for.
+Nothing is asserted: machines are noisy.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import time
+
+import numpy as np
+
+from utils.lr_range import range_test
+from utils.runtime import describe_runtime
+from utils.settings import RECIPES
+from utils.training import build_model, compile_model
+
+
+class TimedBatch:
+    """A source of one and the same batch that notes when it is asked for it."""
+
+    def __init__(self, batch):
+        self.batch, self.asked = batch, []
+
+    def __iter__(self):
+        while True:
+            self.asked.append(time.perf_counter())
+            yield self.batch
+
+
+def range_test_seconds(model, batch, num_steps):
+    """Seconds of each step but the first, which compiles, and from the last batch to the end."""
+    source = TimedBatch(batch)
+    range_test(model, source, start_lr=1e-6, end_lr=1e-3, num_steps=num_steps)
+    end = time.perf_counter()
+    steps = np.diff(source.asked)[1:]
+    # The last step was asked for and taken; what follows it is the restoring.
+    return steps.tolist(), end - source.asked[-1] - statistics.median(steps)
+
+
+def plain_seconds(model, batch, num_steps):
+    """Seconds of each `train_on_batch` but the first."""
+    seconds = []
+    for _ in range(num_steps):
+        start = time.perf_counter()
+        float(model.train_on_batch(*batch, return_dict=True)["loss"])
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
+def main(arguments=None):
+    """Parses the command line, measures and prints."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.range_test", description=__doc__)
+    parser.add_argument("--depth", type=int, default=56)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument(
+        "--steps", type=int, default=12, help="steps in one measurement, 11 or more"
+    )
+    parser.add_argument("--repeat", type=int, default=3, help="measurements of each kind")
+    args = parser.parse_args(arguments)
+    runtime = describe_runtime()
+    recipe = dataclasses.replace(
+        RECIPES["one-cycle"], depth=args.depth, batch_size=args.batch_size, epochs=10
+    )
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (args.batch_size, 32, 32, 3), dtype="uint8")
+    batch = images, rng.integers(0, 10, args.batch_size)
+    model = build_model(recipe, images, dtype=runtime.precision)
+    compile_model(model, recipe, 100 * args.batch_size, on_gpu=runtime.on_gpu)
+    plain_seconds(model, batch, 2)  # compiles
+    test, plain, restoring = [], [], []
+    for _ in range(args.repeat):  # in turn, so that a slow minute hits both
+        steps, rest = range_test_seconds(model, batch, args.steps)
+        test += steps
+        restoring.append(rest)
+        plain += plain_seconds(model, batch, args.steps)
+    print(f"{runtime}; ResNet{args.depth}v2, batches of {args.batch_size}")
+    print(f"plain training step {statistics.median(plain):.4f} s (median of {len(plain)})")
+    print(f"range test step     {statistics.median(test):.4f} s (median of {len(test)})")
+    print(f"ratio {statistics.median(test) / statistics.median(plain):.3f}")
+    print(f"restoring {max(restoring):.3f} s at most")
+
+
+if __name__ == "__main__":
+    main()
