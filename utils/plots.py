@@ -194,11 +194,61 @@ def plot_range_test(result, suggestions=None, peak=None):
     right = max([lr.max(), *marks.values()])
     axes.set_xlim(min([lr.min(), *marks.values()]) / 1.1, right * 2)
     axes.set_xlabel("learning rate (logarithmic)")
-    axes.set_ylabel("training loss")
+    axes.set_ylabel("held-out loss" if held_out else "training loss")
     add_grid(axes)
     axes.legend(loc="lower left")
     title = f"Range test, {len(lr)} steps; {result.stopped_because}"
     figure.suptitle(textwrap.fill(title, 105), x=0.01, ha="left", fontsize=10.5)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def plot_peak_study(results, suggestions, proposed):
+    """Draws the final held-out accuracy against the peak learning rate of one-cycle.
+
+    Args:
+        results: list of (entry, records) from `utils.studies.read_study`, not empty; the entries'
+            recipes differ in `max_lr`.
+        suggestions: named tuple of learning rates, marked below the curve; NaN is left out.
+        proposed: float, the peak that the range test proposes.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: when there is no result.
+    """
+    if not results:
+        raise ValueError("The study has no result; run it first with python -m utils.peak_study.")
+    peaks = np.array([entry.recipe.max_lr for entry, _ in results])
+    accuracies = [[100 * one.run["final"]["accuracy"] for one in records] for _, records in results]
+    figure, axes = make_figure(
+        4.2, "Final held-out accuracy against the peak learning rate, with the suggested rates"
+    )
+    for peak, values in zip(peaks, accuracies):
+        axes.plot([peak] * len(values), values, "o", color=GRAY, markersize=5, alpha=0.8)
+    means = [np.mean(values) for values in accuracies]
+    axes.plot(peaks, means, "-", color=BLUE, linewidth=2.2, label="mean; dots are single seeds")
+    axes.axvline(proposed, color=VERMILION, label=f"proposed peak {proposed:.3g}")
+    styles = (("v", GREEN), ("s", PURPLE), ("D", ORANGE), ("^", SKY))
+    for (name, x), (marker, color) in zip(suggestions._asdict().items(), styles):
+        if np.isfinite(x):
+            bottom = axes.get_xaxis_transform()
+            label = f"{name} {x:.3g}"
+            axes.plot(
+                *(x, 0.03, marker),
+                color=color,
+                markeredgecolor=BLACK,
+                markersize=8,
+                linestyle="none",
+                transform=bottom,
+                label=label,
+            )
+    axes.set_xscale("log")
+    axes.set_xlabel("peak learning rate (logarithmic)")
+    axes.set_ylabel("held-out accuracy, %")
+    add_grid(axes)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

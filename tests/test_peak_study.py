@@ -1,0 +1,47 @@
+"""The study of peaks: around the proposed one, on held-out images, resumable, drawn."""
+
+import numpy as np
+import pytest
+
+from utils import peak_study
+from utils.data import CIFAR10_CLASSES, Dataset
+from utils.lr_range import RangeTestResult, Suggestions
+from utils.plots import plot_peak_study
+from utils.records import read_record
+from utils.settings import RECIPES
+
+
+def test_entries_span_two_decades_around_the_proposed_peak():
+    entries = peak_study.entries_around(0.1234, RECIPES["one-cycle"])
+    peaks = [entry.recipe.max_lr for entry in entries]
+    assert peaks == [0.0123, 0.039, 0.123, 0.39, 1.23]
+    assert [entry.name for entry in entries] == [f"peak-{peak:g}" for peak in peaks]
+
+
+def test_command_from_range_test_to_figure(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (160, 32, 32, 3), dtype="uint8")
+    labels = np.arange(160) % 10
+    data = Dataset(images[:140], labels[:140], images[140:], labels[140:], CIFAR10_CLASSES, "noise")
+    monkeypatch.setattr(peak_study, "load_dataset", lambda source: data)
+    monkeypatch.setattr(peak_study, "FACTORS", (0.1, 1.0))
+    arguments = ["--output", str(tmp_path / "peaks"), "--depth", "11", "--epochs", "2"]
+    arguments += ["--batch-size", "16", "--train-images", "60", "--held-out-images", "30"]
+    assert peak_study.main([*arguments, "--seeds", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "proposed peak" in out and out.count("| peak ") == 2
+    folder = tmp_path / "peaks"
+    result = RangeTestResult.load_csv(folder / peak_study.RANGE_TEST)
+    assert f"{result.peak().lr:.3g}" in out
+    records = [read_record(path) for path in folder.iterdir() if path.is_dir()]
+    assert len(records) == 2
+    for record in records:
+        assert record.run["data"]["test_images"] == 30 and not record.on_test_set
+    assert (folder / "peaks.png").stat().st_size > 5_000
+    assert peak_study.main([*arguments, "--seeds", "1"]) == 0  # repeats nothing
+    assert "learning rate  momentum" not in capsys.readouterr().out
+
+
+def test_a_study_without_a_result_cannot_be_drawn():
+    with pytest.raises(ValueError, match="no result; run it first"):
+        plot_peak_study([], Suggestions(1, 2, 3, 4), 0.1)
