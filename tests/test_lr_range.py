@@ -116,17 +116,18 @@ def test_the_global_stream_of_keras_random_is_not_drawn_from():
     assert np.array_equal(*draws)
 
 
-def test_everything_is_restored_after_an_interruption():
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, RuntimeError])
+def test_everything_is_restored_after_an_interruption(problem):
     def batches():
         for number, batch in enumerate(random_batches()):
             if number == 3:
-                raise KeyboardInterrupt
+                raise problem
             yield batch
 
     model = make_model()
     model.train_on_batch(*BATCHES[0])
     before = state_of(model)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(problem):
         range_test(model, batches(), num_steps=12)
     assert_same_state(before, state_of(model))
 
@@ -186,6 +187,21 @@ def test_divergence_on_a_quadratic_begins_at_two_over_the_curvature(curvature):
     assert growing == pytest.approx(limit, rel=0.2)  # the sweep's steps are 0.15 limit wide
     assert result.stopped_because.startswith("diverged: at learning rate")
     assert limit < result.lr[-1] < 2 * limit
+
+
+@pytest.mark.parametrize("offset", [-1.0, -100.0])
+def test_a_loss_below_zero_does_not_look_like_divergence(offset):
+    """Four times a negative best is lower than the best; others stop at the first step."""
+    model = linear_model(keras.optimizers.SGD(0.1))
+    model.compile(model.optimizer, loss=lambda y, p: keras.ops.mean((y - p) ** 2, axis=-1) + offset)
+    result = range_test(model, PAIRS, start_lr=1e-5, end_lr=1e-3, num_steps=20)
+    assert result.stopped_because.startswith("completed") and len(result.lr) == 20
+    assert result.loss.max() < 0 or offset == -1.0
+    model.compile(
+        keras.optimizers.SGD(0.1), loss=lambda y, p: keras.ops.mean((y - p) ** 2, axis=-1) + offset
+    )
+    result = range_test(model, PAIRS, start_lr=0.1, end_lr=100.0, num_steps=50, beta=0)
+    assert result.stopped_because.startswith("diverged") and len(result.lr) < 50
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
