@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 from small_models import classify, small
 
-from utils.gradcam import grad_cam
-from utils.graph import cut_at, find_node, graph_nodes, last_spatial_layer
+from utils.gradcam import default_layer, grad_cam
+from utils.graph import cut_at, find_node, flatten, graph_nodes, last_spatial_layer
 from utils.resnet import resnet_v2
 
 
@@ -93,3 +93,55 @@ def test_model_without_a_graph_or_spatial_layer():
         graph_nodes(Opaque())
     with pytest.raises(ValueError, match="no layer with a spatial output"):
         last_spatial_layer(small(lambda x: layers.Dense(4)(layers.Flatten()(x))))
+
+
+def nested_model():
+    """Outer model -> sequential -> functional with a residual branch."""
+    keras.utils.set_random_seed(4)
+
+    def residual(inputs):
+        x = layers.Conv2D(5, 3, padding="same", name="inner_conv")(inputs)
+        return layers.ReLU(name="inner_relu")(layers.Add()([x, layers.Conv2D(5, 1)(inputs)]))
+
+    backbone = small(residual)
+    inputs = keras.Input((16, 16, 3))
+    stack = keras.Sequential([keras.Input((16, 16, 3)), backbone, layers.Conv2D(6, 3, name="top")])
+    return keras.Model(inputs, classify(stack(inputs)))
+
+
+def test_flat_model_computes_the_same_with_the_same_weights():
+    model = nested_model()
+    flat = flatten(model)
+    assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
+    x = np.random.default_rng(0).random((3, 16, 16, 3), "float32")
+    np.testing.assert_array_equal(model.predict(x, verbose=0), flat.predict(x, verbose=0))
+    assert {id(w) for w in flat.weights} == {id(w) for w in model.weights}
+    assert flatten(flat) is flat
+
+
+def test_layers_of_nested_models_are_explained_like_any_other():
+    model = nested_model()
+    assert default_layer(model) == "top"
+    x = np.random.default_rng(0).random((3, 16, 16, 3), "float32")
+    maps = grad_cam(model, x, 1, "inner_relu", size=None, normalize=False)
+    # By hand: the head after inner_relu is a convolution without padding, a mean and a Dense.
+    flat = flatten(model)
+    node = find_node(flat, graph_nodes(flat), "inner_relu")
+    inner = keras.ops.convert_to_numpy(keras.Model(flat.inputs[0], node.outputs[0])(x))
+    kernel = keras.ops.convert_to_numpy(flat.get_layer("top").kernel)
+    dense = keras.ops.convert_to_numpy(flat.get_layer("scores").kernel)[:, 1]
+    # Summed over all positions, each of the 14 x 14 outputs passes on kernel and weight once.
+    alpha = np.einsum("abkc,c->k", kernel, dense) / 16**2
+    expected = np.maximum(inner @ alpha, 0)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+def test_a_nested_model_without_a_graph_is_named():
+    class Opaque(keras.Model):
+        def call(self, x):
+            return x
+
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, classify(Opaque(name="opaque")(inputs)))
+    with pytest.raises(ValueError, match="nested model 'opaque' has no graph"):
+        flatten(model)

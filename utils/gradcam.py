@@ -17,11 +17,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.graph import cut_at, find_node, graph_nodes, last_spatial_layer, producer
+from utils.cam_methods import HOOKS
+from utils.graph import cut_at, find_node, flatten, graph_nodes, last_spatial_layer, producer
 from utils.overlay import normalize_maps, resize_maps
 
-# GradCAM objects by model and layer, so that a second call compiles nothing. The keys are weak
-# and the values do not refer to the model: the entry goes when the model goes.
+# GradCAM objects by model, layer and method, so that a second call compiles nothing. The keys are
+# weak and the values do not refer to the model: the entry goes when the model goes.
 _EXPLAINERS = weakref.WeakKeyDictionary()
 
 
@@ -49,24 +50,41 @@ def default_layer(model):
     Raises:
         ValueError: when the model has no graph or no layer with a spatial output.
     """
-    return last_spatial_layer(model)
+    return last_spatial_layer(flatten(model))
 
 
 def grad_cam(
-    model, images, targets=None, layer=None, *, batch_size=256, size="input", normalize=True
+    model,
+    images,
+    targets=None,
+    layer=None,
+    *,
+    method="grad-cam",
+    contrast=None,
+    signed=False,
+    batch_size=256,
+    size="input",
+    normalize=True,
 ):
-    """Computes a Grad-CAM map for each image.
+    """Computes a class-activation map for each image.
 
-    Compiled once for each model and layer; a later call re-uses that. `GradCAM` gives the logits
-    as well.
+    Compiled once for each model, layer and method; a later call re-uses that. `GradCAM` gives the
+    logits as well.
 
     Args:
-        model: functional `keras.Model`, one image input, ending in logits (batch, classes).
+        model: functional `keras.Model`, one image input, ending in logits (batch, classes); its
+            layers may be nested in other models.
         images: (N, height, width, channels), uint8 or float, in the units of the model's input:
             0..255 for the models of this course. Floats are rounded if the model takes uint8.
-        targets: the class to explain. None: the predicted class of each image; an int: one class
-            for all images; a sequence of N ints: a class for each image.
-        layer: name of the layer to explain, by default `default_layer(model)`.
+        targets: what to explain. None: the predicted class of each image; an int: one class for
+            all images; a sequence of N ints: a class for each image; or a callable, logits
+            (n, classes) to scores (n,) of `keras.ops`, which is compiled for this call alone.
+        layer: name of the layer to explain, by default `default_layer(model)`; or a list of names,
+            whose normalized maps are resized and averaged.
+        method: `"grad-cam"`, or another of `utils.cam_methods.HOOKS`.
+        contrast: why the target and not this class? An int, or a sequence of N ints, whose logit is
+            subtracted from that of the target.
+        signed: bool, keep what speaks against the target as negative values, instead of ReLU.
         batch_size: int >= 1, the most images in one pass.
         size: `"input"` resizes maps to the image size, None keeps the layer's resolution, an int
             gives square maps of that side. Bilinear, as in the paper.
@@ -74,26 +92,45 @@ def grad_cam(
             for the class) stays zero.
 
     Returns:
-        float32 (N, h, w), >= 0; with `normalize`, in 0..1.
+        float32 (N, h, w); unless `signed`, >= 0; with `normalize` at most 1.
 
     Raises:
-        ValueError: on images, targets or layer that do not fit the model, a model that ends in
+        ValueError: on images, targets, method or layer that do not fit, a model that ends in
             probabilities, or maps that are not finite.
     """
     if isinstance(size, bool) or not (size is None or size == "input" or _is_int(size, 1)):
         raise ValueError(f'size must be "input", None or an int >= 1, got {size!r}.')
-    explainers = _EXPLAINERS.setdefault(model, {})
-    name = layer or default_layer(model)
-    if name not in explainers:
-        explainers[name] = GradCAM(model, name)
-    maps = explainers[name](images, targets, batch_size=batch_size).maps
+    if isinstance(layer, (list, tuple)):
+        if not layer or size is None or not normalize:
+            raise ValueError(
+                f"Maps of several layers are averaged after normalizing and resizing: pass at "
+                f"least one layer, a size and normalize=True, got {len(layer)} layers, "
+                f"size={size!r}, normalize={normalize!r}."
+            )
+        options = {"method": method, "contrast": contrast, "signed": signed}
+        options |= {"batch_size": batch_size, "size": size}
+        each = [grad_cam(model, images, targets, name, **options) for name in layer]
+        return normalize_maps(np.mean(each, axis=0))
+    explain = _explainer(model, layer, method, targets)
+    wanted = None if callable(targets) else targets
+    maps = explain(images, wanted, contrast=contrast, signed=signed, batch_size=batch_size).maps
     if size is not None:
         maps = resize_maps(maps, np.shape(images)[1:3] if size == "input" else (size, size))
     return normalize_maps(maps) if normalize else maps
 
 
+def _explainer(model, layer, method, targets):
+    """The compiled explainer; only those without a function of the caller are kept."""
+    if callable(targets):
+        return GradCAM(model, layer, method, score=targets)
+    explainers = _EXPLAINERS.setdefault(model, {})
+    if (layer, method) not in explainers:
+        explainers[layer, method] = GradCAM(model, layer, method)
+    return explainers[layer, method]
+
+
 class GradCAM:
-    """Grad-CAM of one model at one layer, compiled once.
+    """Grad-CAM, or a method like it, of one model at one layer, compiled once.
 
     Weights are read at each call, so it may be kept while the model trains. TensorFlow and PyTorch
     take any number of images without a new compilation; JAX compiles for each new batch size.
@@ -102,27 +139,39 @@ class GradCAM:
     Args:
         model: functional `keras.Model`, one image input, ending in logits (batch, classes).
         layer: name of a layer with a spatial output, by default `default_layer(model)`.
+        method: `"grad-cam"`, or another of `utils.cam_methods.HOOKS`.
+        score: callable, logits (n, classes) to scores (n,) of `keras.ops`, to explain instead of a
+            class, or None.
 
     Raises:
-        ValueError: on an unknown or unsuitable layer, or a model that ends in probabilities.
+        ValueError: on an unknown method, an unknown or unsuitable layer, or a model that ends in
+            probabilities.
     """
 
-    def __init__(self, model, layer=None):
+    def __init__(self, model, layer=None, method="grad-cam", *, score=None):
+        if method not in HOOKS:
+            raise ValueError(f"method must be one of {', '.join(HOOKS)}, got {method!r}.")
+        model = flatten(model)
         nodes = graph_nodes(model)
         _check_logits(model)
-        self.layer = layer or default_layer(model)
+        self.layer, self._own_score = layer or default_layer(model), score is not None
         self._input_shape, self._input_dtype = model.inputs[0].shape, model.inputs[0].dtype
         self._classes = model.outputs[0].shape[-1]
         cut = cut_at(nodes, find_node(model, nodes, self.layer))
         self._explain = _compile(
             trunk=keras.Model(model.inputs[0], cut),
             head=keras.Model(cut, model.outputs[0]),
+            hook=HOOKS[method],
+            score=score or _logit_score,
         )
 
-    def __call__(self, images, targets=None, *, batch_size=256):
+    def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
         """Explains images; arguments as for `grad_cam`, returns an `Explanation`."""
         images = self._check_images(images)
-        wanted = self._check_targets(targets, len(images))
+        if self._own_score and not (targets is None and contrast is None):
+            raise ValueError("Pass either a function as target, or classes, not both.")
+        wanted = self._check_classes(targets, len(images), "targets")
+        against = self._check_classes(contrast, len(images), "contrast")
         if not _is_int(batch_size, 1):
             raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
         # Batches of one size, the last one padded with copies of an image: one shape, one compile.
@@ -130,7 +179,8 @@ class GradCAM:
         step = -(-len(images) // batches)
         padded = np.minimum(np.arange(batches * step), len(images) - 1)
         parts = [
-            self._explain(images[rows], wanted[rows]) for rows in padded.reshape(batches, step)
+            self._explain(images[rows], wanted[rows], against[rows])
+            for rows in padded.reshape(batches, step)
         ]
         maps, logits = (np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True))
         if not (np.isfinite(maps).all() and np.isfinite(logits).all()):
@@ -138,6 +188,7 @@ class GradCAM:
                 "The model gives logits or maps that are not finite. Its weights may have diverged "
                 "in training: check the loss, or reload a checkpoint."
             )
+        maps = maps if signed else np.maximum(maps, 0)
         return Explanation(maps, logits, np.where(wanted < 0, logits.argmax(1), wanted))
 
     def _check_images(self, images):
@@ -165,56 +216,70 @@ class GradCAM:
             images = images.round()
         return images.astype(self._input_dtype, copy=False)
 
-    def _check_targets(self, targets, count):
-        """One class for each image, -1 for the predicted one."""
-        if targets is None:
+    def _check_classes(self, classes, count, name):
+        """One class for each image, -1 where None was given."""
+        if classes is None:
             return np.full(count, -1, "int64")
-        wanted = np.asarray(targets)
+        wanted = np.asarray(classes)
         if wanted.dtype.kind not in "ui" or wanted.shape not in ((), (count,)):
             raise ValueError(
-                f"targets must be None, an int or a sequence of {count} ints (one for each image), "
+                f"{name} must be None, an int or a sequence of {count} ints (one for each image), "
                 f"got {wanted.dtype} of shape {wanted.shape}."
             )
         outside = wanted[(wanted < 0) | (wanted >= self._classes)]
         if outside.size:
             raise ValueError(
-                f"targets must be class indices from 0 to {self._classes - 1}, got {outside[:10]}."
+                f"{name} must be class indices from 0 to {self._classes - 1}, got {outside[:10]}."
             )
         return np.broadcast_to(wanted.astype("int64"), (count,))
 
 
-def _compile(trunk, head):
-    """Returns images, targets -> (maps, logits), compiled for the backend.
+def _logit_score(logits, targets, contrast):
+    """The logit of the target, or of the predicted class; less that of the contrast, if any."""
+    chosen = ops.where(targets < 0, ops.argmax(logits, axis=-1), targets)
+    score = ops.take_along_axis(logits, chosen[:, None], axis=-1)[:, 0]
+    other = ops.take_along_axis(logits, ops.maximum(contrast, 0)[:, None], axis=-1)[:, 0]
+    return score - ops.where(contrast < 0, ops.zeros_like(other), other)
+
+
+def _compile(trunk, head, hook, score):
+    """Returns images, targets, contrast -> (signed maps, logits), compiled for the backend.
 
     The head is differentiated for a whole batch at once: at inference (batch norm with its moving
     statistics) no image influences another one, so the gradient of the summed logits with respect
     to the activations of image i is the gradient of the logit of image i.
     """
 
-    def score(logits, targets):
-        chosen = ops.where(targets < 0, ops.argmax(logits, axis=-1), targets)
-        return ops.sum(ops.take_along_axis(logits, chosen[:, None], axis=-1))
+    def total(logits, targets, contrast):
+        if score is _logit_score:
+            return ops.sum(score(logits, targets, contrast))
+        scores = score(logits)
+        if tuple(scores.shape) != tuple(logits.shape[:1]):
+            raise ValueError(
+                f"The target function must give one score an image, shape (n,), got "
+                f"{tuple(scores.shape)} for logits {tuple(logits.shape)}."
+            )
+        return ops.sum(scores)
 
     def weigh(activations, gradients):
-        activations, gradients = ops.cast(activations, "float32"), ops.cast(gradients, "float32")
-        alpha = ops.mean(gradients, axis=(1, 2), keepdims=True)  # Eq. 1
-        return ops.relu(ops.sum(alpha * activations, axis=-1))  # Eq. 2
+        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32"))
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         image_spec = tf.TensorSpec(trunk.inputs[0].shape, trunk.inputs[0].dtype)
+        class_spec = tf.TensorSpec([None], "int64")
 
-        @tf.function(input_signature=[image_spec, tf.TensorSpec([None], "int64")])
-        def explain(images, targets):
+        @tf.function(input_signature=[image_spec, class_spec, class_spec])
+        def explain(images, targets, contrast):
             cut = keras.tree.flatten(trunk(images, training=False))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(cut[0])
                 logits = ops.cast(_run(head, cut), "float32")
-                total = score(logits, targets)
-            return weigh(cut[0], tape.gradient(total, cut[0])), logits
+                explained = total(logits, targets, contrast)
+            return weigh(cut[0], tape.gradient(explained, cut[0])), logits
 
-        return lambda images, targets: [t.numpy() for t in explain(images, targets)]
+        return lambda *arguments: [tensor.numpy() for tensor in explain(*arguments)]
 
     if keras.backend.backend() == "jax":
         import jax
@@ -227,33 +292,34 @@ def _compile(trunk, head):
             return [[variable.value for variable in group] for group in groups]
 
         @jax.jit
-        def explain(trunk_state, head_state, images, targets):
+        def explain(trunk_state, head_state, images, targets, contrast):
             first, *others = keras.tree.flatten(stateless(trunk, trunk_state, images))
 
-            def total(activations):
+            def explained(activations):
                 cut = [activations, *others]
                 logits = stateless(head, head_state, cut if others else activations)
                 logits = ops.cast(logits, "float32")
-                return score(logits, targets), logits
+                return total(logits, targets, contrast), logits
 
-            gradients, logits = jax.grad(total, has_aux=True)(first)
+            gradients, logits = jax.grad(explained, has_aux=True)(first)
             return weigh(first, gradients), logits
 
-        return lambda images, targets: jax.device_get(
-            explain(state_of(trunk), state_of(head), images, targets)
+        return lambda *arguments: jax.device_get(
+            explain(state_of(trunk), state_of(head), *arguments)
         )
 
     if keras.backend.backend() == "torch":
         import torch
 
-        def explain(images, targets):
-            images, targets = ops.convert_to_tensor(images), ops.convert_to_tensor(targets)
+        def explain(*arguments):
+            images, targets, contrast = map(ops.convert_to_tensor, arguments)
             with torch.no_grad():
                 first, *others = keras.tree.flatten(trunk(images, training=False))
             with torch.enable_grad():
                 first = first.detach().requires_grad_()
                 logits = ops.cast(_run(head, [first, *others]), "float32")
-                (gradients,) = torch.autograd.grad(score(logits, targets), first)
+                explained = total(logits, targets, contrast)
+                (gradients,) = torch.autograd.grad(explained, first)
             return [ops.convert_to_numpy(t.detach()) for t in (weigh(first, gradients), logits)]
 
         return explain

@@ -24,13 +24,59 @@ def graph_nodes(model):
             "Grad-CAM needs a functional or built sequential model with one input and one output; "
             f"{getattr(model, 'name', model)!r} is none."
         )
-    parents, todo = {}, [producer(model.outputs[0])]
+    return _sorted_nodes(model.outputs)
+
+
+def _sorted_nodes(outputs):
+    """The calls that lead to the outputs, each after those whose outputs it takes."""
+    parents, todo = {}, [producer(tensor) for tensor in outputs]
     while todo:
         node = todo.pop()
         if node not in parents:
             parents[node] = [producer(tensor) for tensor in node.input_tensors]
             todo.extend(parents[node])
     return list(graphlib.TopologicalSorter(parents).static_order())
+
+
+def flatten(model):
+    """A model without nested models: the same layers and weights, in one graph.
+
+    Args:
+        model: functional or built sequential `keras.Model`.
+
+    Returns:
+        `model` itself when it nests none; else a functional model that shares its layers, so that
+        a layer of a nested backbone can be explained like any other.
+
+    Raises:
+        ValueError: as `graph_nodes`, or when a nested model has no graph of its own.
+    """
+    if not any(isinstance(layer, keras.Model) for layer in model.layers):
+        return model
+    graph_nodes(model)  # refuses several inputs and models without a graph
+    inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
+    return keras.Model(inputs, _replay(model, [inputs])[0], name=model.name)
+
+
+def _replay(model, inputs):
+    """Calls the layers of a model once more, on other symbolic inputs, opening nested models."""
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"The nested model {model.name!r} has no graph, so its layers cannot be explained; "
+            "build it as a functional or sequential model."
+        )
+    tensors = dict(zip(map(id, model.inputs), inputs, strict=True))
+    for node in _sorted_nodes(model.outputs):
+        if node.is_input:
+            continue
+        new = [tensors[id(tensor)] for tensor in node.input_tensors]
+        if isinstance(node.operation, keras.Model):
+            results = _replay(node.operation, new)
+        else:
+            args, kwargs = node.arguments.fill_in(tensors)
+            results = keras.tree.flatten(node.operation(*args, **kwargs))
+        tensors.update(zip(map(id, node.outputs), results, strict=True))
+    return [tensors[id(tensor)] for tensor in model.outputs]
 
 
 def producer(tensor):
