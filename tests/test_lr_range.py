@@ -461,6 +461,15 @@ def test_a_loss_that_still_falls_at_the_end_is_doubted():
     assert "Raise end_lr" in noisy(np.linspace(2.3, 1.0, 200), 0.05).doubt()
 
 
+def test_a_steepest_fall_behind_the_lowest_loss_is_doubted():
+    """A spike and the fall after it, far right of the valley."""
+    spiked = VALLEY.copy()
+    spiked[150:170] += 300.0
+    result = noisy(spiked, 0.01)
+    assert result.suggest().steep > 10 * result.suggest().minimum
+    assert "lies behind the lowest loss" in result.doubt()
+
+
 def test_plot_marks_every_suggestion():
     figure = noisy(VALLEY, 0.1).plot()
     texts = " ".join(text.get_text() for text in figure.axes[0].texts)

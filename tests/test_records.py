@@ -96,11 +96,6 @@ def test_times_that_contradict_the_log_are_refused(tmp_path, changes, words):
         read_record(write_record(tmp_path / "run", **changes))
 
 
-def test_a_record_from_before_starts_were_noted_is_read(tmp_path):
-    folder = write_record(tmp_path / "run", starts=..., compile_seconds=...)
-    assert read_record(folder).name == "run"
-
-
 def test_both_final_accuracy_and_history_changed_is_still_noticed(tmp_path):
     folder = write_record(tmp_path / "bad", **{"final.accuracy": 0.85})
     path = folder / "history.csv"

@@ -157,6 +157,12 @@ class RangeTestResult:
             return (
                 f"The loss still falls at the end of the sweep, at {lr[lowest]:.3g}. Raise end_lr."
             )
+        steep = self.suggest().steep
+        if steep > lr[lowest]:
+            return (
+                f"The steepest fall, at {steep:.3g}, lies behind the lowest loss, at "
+                f"{lr[lowest]:.3g}: it is the way back from a bump. Do not use steep here."
+            )
         return ""
 
     def plot(self):

@@ -35,6 +35,7 @@ REQUIRED = (
 KNOWN_TODAY = (
     *("profile", "seed", "data.content_hash", "data.train_images", "versions"),
     *("backend", "device", "precision", "parameters", "git_commit"),
+    *("compile_seconds", "starts"),
 )
 
 
@@ -266,7 +267,7 @@ def _check_against_itself(record, path, history_path):
 def _check_starts(run, path):
     """A run may have been interrupted; its starts are in order and tell the time of compiling."""
     starts = run.get("starts")
-    if starts is None:  # recorded before starts were noted
+    if starts is None:  # transcribed
         return
     epochs = [start["epoch"] for start in starts]
     if not epochs or epochs[0] != 1 or epochs != sorted(epochs):

@@ -33,7 +33,7 @@ def _percent(share):
 
 
 def _minutes(run):
-    compiling = run.get("compile_seconds")  # not known of 2019
+    compiling = run["compile_seconds"]  # not known of 2019
     return f"{run['seconds'] / 60:.1f}" + ("" if compiling is None else f" ({compiling / 60:.1f})")
 
 
