@@ -1,10 +1,9 @@
 """The study of peaks: around the proposed one, on held-out images, resumable, drawn."""
 
-import numpy as np
 import pytest
+from sample_data import noise
 
-from utils import peak_study
-from utils.data import CIFAR10_CLASSES, Dataset
+from utils import peak_study, run_recipe
 from utils.lr_range import RangeTestResult, Suggestions
 from utils.plots import plot_peak_study
 from utils.records import read_record
@@ -19,14 +18,10 @@ def test_entries_span_two_decades_around_the_proposed_peak():
 
 
 def test_command_from_range_test_to_figure(tmp_path, monkeypatch, capsys):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (160, 32, 32, 3), dtype="uint8")
-    labels = np.arange(160) % 10
-    data = Dataset(images[:140], labels[:140], images[140:], labels[140:], CIFAR10_CLASSES, "noise")
-    monkeypatch.setattr(peak_study, "load_dataset", lambda source: data)
+    monkeypatch.setattr(run_recipe, "load_dataset", lambda source: noise(140, 20))
     monkeypatch.setattr(peak_study, "FACTORS", (0.1, 1.0))
     arguments = ["--output", str(tmp_path / "peaks"), "--depth", "11", "--epochs", "2"]
-    arguments += ["--batch-size", "16", "--train-images", "60", "--held-out-images", "30"]
+    arguments += ["--batch-size", "16", "--train-images", "60", "--hold-out", "30"]
     assert peak_study.main([*arguments, "--seeds", "1"]) == 0
     out = capsys.readouterr().out
     assert "proposed peak" in out and out.count("| peak ") == 2

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sample_data import noise
 
 from utils import run_recipe as module
 from utils.data import CIFAR10_CLASSES, Dataset
@@ -17,10 +18,7 @@ from utils.weights import load_trained
 
 @pytest.fixture
 def dataset(monkeypatch):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (120, 32, 32, 3), dtype="uint8")
-    labels = np.arange(120) % 10
-    data = Dataset(images[:80], labels[:80], images[80:], labels[80:], CIFAR10_CLASSES, "noise")
+    data = noise(80, 40)
     monkeypatch.setattr(module, "load_dataset", lambda source: data)
     return data
 

@@ -6,11 +6,11 @@ import statistics
 
 import numpy as np
 import pytest
+from sample_data import noise
 from sample_records import write_record
 
-from utils import studies
-from utils.data import CIFAR10_CLASSES, Dataset
-from utils.records import read_record
+from utils import run_recipe, studies
+from utils.records import read_record, wilson_interval
 from utils.settings import RECIPES
 from utils.training import schedule_values
 
@@ -51,20 +51,14 @@ def write_runs(folder, **accuracies):
             path = write_record(folder / f"{name}-seed-{seed}", epochs=1)
             run = json.loads((path / "run.json").read_text())
             correct = round(1000 * accuracy)
-            low, high = studies_interval(correct)
-            run["final"] |= {"accuracy": accuracy, "correct": correct, "ci95": [low, high]}
+            interval = list(wilson_interval(correct, 1000))
+            run["final"] |= {"accuracy": accuracy, "correct": correct, "ci95": interval}
             run["best_epoch"] = {"epoch": 1, "accuracy": accuracy}
             (path / "run.json").write_text(json.dumps(run))
             history = (path / "history.csv").read_text().replace("0.8\n", f"{accuracy}\n")
             (path / "history.csv").write_text(history)
             read_record(path)
     return folder
-
-
-def studies_interval(correct):
-    from utils.records import wilson_interval
-
-    return wilson_interval(correct, 1000)
 
 
 ENTRIES = [studies.Entry("a", "first", None), studies.Entry("b", "second", None)]
@@ -96,11 +90,7 @@ def test_runs_on_different_images_are_not_compared(tmp_path):
 
 
 def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (100, 32, 32, 3), dtype="uint8")
-    labels = np.arange(100) % 10
-    data = Dataset(images[:80], labels[:80], images[80:], labels[80:], CIFAR10_CLASSES, "noise")
-    monkeypatch.setattr(studies, "load_dataset", lambda source: data)
+    monkeypatch.setattr(run_recipe, "load_dataset", lambda source: noise(80, 20))
     short = studies.super_convergence()[:2]
     monkeypatch.setitem(studies.STUDIES, "super-convergence", lambda: short)
     arguments = ["super-convergence", "--depth", "11", "--epochs", "4", "--hold-out", "20"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from sample_data import noise
 
 from utils import run_folder, training
-from utils.data import CIFAR10_CLASSES, Dataset
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 from utils.settings import RECIPES
 
@@ -19,10 +19,7 @@ SEED_LOG = Path(__file__).parent / "golden" / "seed_epoch_log.csv"
 
 @pytest.fixture(scope="module")
 def dataset():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (90, 32, 32, 3), dtype="uint8")
-    labels = np.arange(90) % 10
-    return Dataset(images[:70], labels[:70], images[70:], labels[70:], CIFAR10_CLASSES, "noise")
+    return noise(70, 20)
 
 
 class Interrupted(Exception):

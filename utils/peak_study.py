@@ -11,10 +11,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from utils.data import load_dataset
 from utils.figures import save_png
 from utils.lr_range import RangeTestResult, range_test
 from utils.plots import plot_peak_study
+from utils.run_recipe import load_split
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.studies import Entry, read_study, run_study, study_table
@@ -66,7 +66,7 @@ def main(arguments=None):
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--train-images", type=int, default=20_000)
-    parser.add_argument("--held-out-images", type=int, default=5_000)
+    parser.add_argument("--hold-out", type=int, default=5_000)
     args = parser.parse_args(arguments)
     recipe = dataclasses.replace(
         RECIPES["one-cycle"],
@@ -77,19 +77,13 @@ def main(arguments=None):
     )
     folder = Path(args.output)
     try:
-        dataset = load_dataset(args.data).hold_out(args.held_out_images, seed=0)
-        dataset = dataset.subset(args.train_images, args.held_out_images, seed=0)
+        dataset, validation = load_split(args.data, args.hold_out)
+        dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
         result = sweep(recipe, dataset, folder / RANGE_TEST)
         peak = result.peak()
         print(f"proposed peak {peak.lr:.3g}: {peak.reason} {result.doubt()}", flush=True)
         entries = entries_around(peak.lr, recipe)
-        run_study(
-            entries,
-            dataset,
-            folder,
-            range(args.seeds),
-            validation=f"{args.held_out_images} images held out of the training set",
-        )
+        run_study(entries, dataset, folder, range(args.seeds), validation=validation)
         results = read_study(folder, entries)
         save_png(plot_peak_study(results, result.suggest(), peak.lr), folder / "peaks.png")
         print(study_table(results))

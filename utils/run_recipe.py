@@ -119,6 +119,26 @@ def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=Tr
     return record
 
 
+def load_split(source, hold_out):
+    """Loads a data set, and on request measures on a held-out part of its training set.
+
+    Args:
+        source: str, for `utils.data.load_dataset`.
+        hold_out: int, training images that take the place of the test images; 0 for none.
+
+    Returns:
+        (`utils.data.Dataset`, str that says what its test part is, for the record).
+
+    Raises:
+        ValueError, OSError: as `load_dataset` and `Dataset.hold_out`.
+    """
+    dataset = load_dataset(source)
+    if not hold_out:
+        return dataset, ON_TEST_SET
+    held_out = dataset.hold_out(hold_out, seed=0)
+    return held_out, f"{hold_out} images held out of the training set"
+
+
 def main(arguments=None):
     """Parses the command line and runs the recipe; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m utils.run_recipe", description=__doc__)
@@ -138,11 +158,7 @@ def main(arguments=None):
         parser.add_argument("--" + name.replace("_", "-"), type=kind)
     args = parser.parse_args(arguments)
     try:
-        dataset = load_dataset(args.data)
-        validation = ON_TEST_SET
-        if args.hold_out:
-            dataset = dataset.hold_out(args.hold_out, seed=0)
-            validation = f"{args.hold_out} images held out of the training set"
+        dataset, validation = load_split(args.data, args.hold_out)
         changes = {name: getattr(args, name) for name in OPTIONS}
         changes = {name: value for name, value in changes.items() if value is not None}
         recipe = dataclasses.replace(RECIPES[args.recipe], **changes)

@@ -11,10 +11,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.data import load_dataset
-from utils.record import ON_TEST_SET
 from utils.records import mean_and_deviation, read_record
-from utils.run_recipe import run_recipe
+from utils.run_recipe import load_split, run_recipe
 from utils.settings import RECIPES
 
 
@@ -185,10 +183,7 @@ def main(arguments=None):
     try:
         if args.seeds < 1:
             raise ValueError(f"--seeds must be at least 1, got {args.seeds}.")
-        dataset, validation = load_dataset(args.data), ON_TEST_SET
-        if args.hold_out:
-            dataset = dataset.hold_out(args.hold_out, seed=0)
-            validation = f"{args.hold_out} images held out of the training set"
+        dataset, validation = load_split(args.data, args.hold_out)
         changes = {key: getattr(args, key) for key in ("depth", "epochs") if getattr(args, key)}
         folder, entries = args.output or f"build/{args.study}", STUDIES[args.study]()
         run_study(
