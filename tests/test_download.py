@@ -2,12 +2,11 @@
 
 import hashlib
 import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from utils import download as module
 from utils.download import download
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
@@ -18,35 +17,6 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        """A client that hangs up is what these tests are about: nothing to print."""
-
-
-@pytest.fixture
-def serve():
-    """Starts a server on the loopback address; `answer(handler)` writes the response."""
-    servers = []
-
-    def start(answer):
-        handler = type(
-            "Handler",
-            (BaseHTTPRequestHandler,),
-            {"do_GET": answer, "log_message": lambda *args: None},
-        )
-        server = Server(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/file"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def header(handler, length=SIZE):
@@ -193,3 +163,49 @@ def test_a_refusal_and_a_garbled_answer_are_os_errors(serve, tmp_path):
 def test_a_timeout_must_be_positive(tmp_path, timeout):
     with pytest.raises(ValueError, match="timeout must be above 0"):
         fetch("http://127.0.0.1:9/", tmp_path / "file", timeout=timeout)
+
+
+# --- small files, read into memory ---------------------------------------------------------------
+
+
+def test_a_small_file_is_read_whole(serve):
+    assert module.fetch(serve(whole), max_bytes=SIZE) == CONTENT
+
+
+def test_a_file_above_the_limit_is_given_up(serve):
+    with pytest.raises(ValueError, match=r"/file has more than 0\.5 MB"):
+        module.fetch(serve(whole), max_bytes=500_000)
+
+
+def test_a_trickle_ends_in_time(serve):
+    def trickle(handler):
+        header(handler)
+        for _ in range(200):
+            handler.wfile.write(b"x" * 5000)
+            time.sleep(0.02)
+
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match="not complete in time"):
+        module.fetch(serve(trickle), max_bytes=SIZE, max_seconds=0.5)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "photo"])
+def test_other_kinds_of_address_are_refused(url):
+    with pytest.raises(ValueError, match="must begin with http"):
+        module.fetch(url, max_bytes=10)
+
+
+def test_a_redirection_to_a_local_file_is_not_followed(serve):
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header("Location", "file:///etc/hostname")
+        handler.end_headers()
+
+    with pytest.raises(OSError, match="not allowed"):
+        module.fetch(serve(redirect), max_bytes=10_000)
+
+
+def test_limits_of_time_must_be_positive():
+    with pytest.raises(ValueError, match="above 0 s"):
+        module.fetch("http://127.0.0.1/", max_bytes=10, max_seconds=0)

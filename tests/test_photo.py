@@ -183,3 +183,36 @@ def test_bad_size(tmp_path):
     for size in (0, 2.5, True):
         with pytest.raises(ValueError, match="size"):
             load_photo(tmp_path / "a.png", size=size)
+
+
+def test_a_photo_from_the_web_is_the_file(serve, tmp_path):
+    content = save(tmp_path / "photo.png", quadrants()).read_bytes()
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    url = serve(answer)
+    full, small = load_photo(url)
+    np.testing.assert_array_equal(full, quadrants())
+    np.testing.assert_array_equal(small, load_photo(tmp_path / "photo.png")[1])
+    with pytest.raises(ValueError, match="has more than 0.0 MB"):
+        load_photo(url, max_bytes=50)
+
+
+def test_a_web_page_is_no_photo(serve):
+    def answer(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"<html>Sign in first</html>")
+
+    with pytest.raises(ValueError, match="^file cannot be read as an image"):
+        load_photo(serve(answer))
+
+
+def test_addresses_that_lead_nowhere(serve):
+    with pytest.raises(OSError, match="404"):
+        load_photo(serve(lambda handler: handler.send_error(404)))
+    with pytest.raises(ValueError, match="must begin with http"):
+        load_photo("file:///etc/hostname")

@@ -1,10 +1,12 @@
-"""Downloads one file, verified, and never waits without end.
+"""Downloads one file, verified or at least bounded, and never waits without end.
 
 `keras.utils.get_file` does the same job but has no time-out: behind a silent firewall it hangs.
 """
 
 import hashlib
 import http.client
+import io
+import math
 import os
 import queue
 import threading
@@ -51,6 +53,37 @@ def download(url, path, *, sha256, size, timeout=20.0, report=print):
         part.unlink(missing_ok=True)
 
 
+def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
+    """Reads a small file from the internet into memory, within limits of size and time.
+
+    Args:
+        url: address, beginning with http:// or https://.
+        max_bytes: int, a longer answer is given up.
+        max_seconds: float, limit of the whole transfer.
+        timeout: float > 0, as for `download`.
+
+    Returns:
+        bytes.
+
+    Raises:
+        OSError: if the server cannot be reached, refuses, stalls, breaks off or takes too long.
+        ValueError: on another kind of address, or a file above `max_bytes`.
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        raise ValueError(f"The address must begin with http:// or https://, got {url!r}.")
+    if not (timeout > 0 and max_seconds > 0):
+        raise ValueError(f"Both limits must be above 0 s, got {timeout} and {max_seconds}.")
+    end = time.monotonic() + max_seconds
+    buffer = io.BytesIO()
+    with _open(url, min(timeout, max_seconds)) as response:
+        received, _ = _copy(response, buffer, max_bytes, timeout, lambda line: None, end)
+    if received > max_bytes:
+        raise ValueError(
+            f"{url} has more than {max_bytes / 1e6:.1f} MB, the limit. Save it smaller."
+        )
+    return buffer.getvalue()
+
+
 def _open(url, timeout):
     """Returns the server's answer, which must come within `timeout` seconds in all.
 
@@ -76,8 +109,16 @@ def _open(url, timeout):
     return answer
 
 
-def _copy(response, file, size, timeout, report):
+def _copy(response, file, size, timeout, report, end=math.inf):
     """Copies the body of `response` to `file`, at most one chunk more than `size` bytes.
+
+    Args:
+        response: what `urlopen` gives.
+        file: binary file to write to.
+        size: int, expected number of bytes, or the most that are allowed.
+        timeout: seconds, see `download`.
+        report: function that takes one line of text.
+        end: time of `time.monotonic()` at which to give up in any case.
 
     Returns:
         `(received, digest)`: number of bytes and their SHA-256 in hexadecimal.
@@ -98,6 +139,8 @@ def _copy(response, file, size, timeout, report):
         file.write(chunk)
         digest.update(chunk)
         received += len(chunk)
+        if time.monotonic() >= end:
+            raise TimeoutError(f"not complete in time: {received:,} bytes have arrived")
         if time.monotonic() >= window_end:
             if received - window_start < _LEAST_RATE * timeout:
                 raise TimeoutError(
