@@ -21,6 +21,8 @@ from utils.cam_methods import HOOKS
 from utils.graph import cut_at, find_node, flatten, graph_nodes, last_spatial_layer, producer
 from utils.overlay import normalize_maps, resize_maps
 
+METHODS = (*HOOKS, "score-cam")
+
 # GradCAM objects by model, layer and method, so that a second call compiles nothing. The keys are
 # weak and the values do not refer to the model: the entry goes when the model goes.
 _EXPLAINERS = weakref.WeakKeyDictionary()
@@ -81,7 +83,8 @@ def grad_cam(
             (n, classes) to scores (n,) of `keras.ops`, which is compiled for this call alone.
         layer: name of the layer to explain, by default `default_layer(model)`; or a list of names,
             whose normalized maps are resized and averaged.
-        method: `"grad-cam"`, or another of `utils.cam_methods.HOOKS`.
+        method: `"grad-cam"`, `"hires-cam"`, `"layer-cam"`, `"grad-cam++"` or `"eigen-cam"`, see
+            `utils.cam_methods`; or `"score-cam"`, see `utils.score_cam`.
         contrast: why the target and not this class? An int, or a sequence of N ints, whose logit is
             subtracted from that of the target.
         signed: bool, keep what speaks against the target as negative values, instead of ReLU.
@@ -125,7 +128,12 @@ def _explainer(model, layer, method, targets):
         return GradCAM(model, layer, method, score=targets)
     explainers = _EXPLAINERS.setdefault(model, {})
     if (layer, method) not in explainers:
-        explainers[layer, method] = GradCAM(model, layer, method)
+        if method == "score-cam":
+            from utils.score_cam import ScoreCAM  # only here: it is built on this module
+
+            explainers[layer, method] = ScoreCAM(model, layer)
+        else:
+            explainers[layer, method] = GradCAM(model, layer, method)
     return explainers[layer, method]
 
 
@@ -150,7 +158,7 @@ class GradCAM:
 
     def __init__(self, model, layer=None, method="grad-cam", *, score=None):
         if method not in HOOKS:
-            raise ValueError(f"method must be one of {', '.join(HOOKS)}, got {method!r}.")
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
         model = flatten(model)
         nodes = graph_nodes(model)
         _check_logits(model)

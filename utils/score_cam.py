@@ -1,0 +1,77 @@
+"""Score-CAM: a map without a gradient, from what each channel's region does to the prediction.
+
+Wang et al. 2020, https://arxiv.org/abs/1910.01279, Eq. 6 to 8: channel k is enlarged to the image
+and scaled to 0..1; the image is shown through it; its weight is the probability of the class then,
+less that for the hidden image. The map is the ReLU of the weighted sum. As in the authors' own
+code the probabilities are those after the softmax, and a constant channel has no say.
+
+It asks the network once for each channel: 256 forward passes an image at the last activation of
+the models of this course, where Grad-CAM needs one.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from utils.gradcam import Explanation, GradCAM
+from utils.graph import find_node, flatten, graph_nodes
+from utils.overlay import resize_maps
+
+
+class ScoreCAM:
+    """Score-CAM of one model at one layer; used like `utils.gradcam.GradCAM`.
+
+    Args:
+        model: functional `keras.Model`, one image input, ending in logits (batch, classes).
+        layer: name of a layer with a spatial output, by default `default_layer(model)`.
+
+    Raises:
+        ValueError: on an unknown or unsuitable layer, or a model that ends in probabilities.
+    """
+
+    def __init__(self, model, layer=None):
+        model = flatten(model)
+        self._check = GradCAM(model, layer)  # its checks, its logits and its choice of class
+        self.layer = self._check.layer
+        node = find_node(model, graph_nodes(model), self.layer)
+        self._trunk = keras.Model(model.inputs[0], node.outputs[0])
+        self._whole = keras.Model(model.inputs[0], model.outputs[0])
+        self._hidden = _hidden_pixels(model)
+
+    def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
+        """Explains images; arguments as for `utils.gradcam.grad_cam`, returns an `Explanation`."""
+        if contrast is not None:
+            raise ValueError(
+                "Score-CAM weighs probabilities, of which the difference of two classes is none; "
+                'use contrast with a method that takes gradients, such as "grad-cam".'
+            )
+        _, logits, classes = self._check(images, targets, batch_size=batch_size)
+        images = np.asarray(images, "float32")
+        activations = self._trunk.predict(images, batch_size=batch_size, verbose=0)
+        before = self._probabilities(np.broadcast_to(self._hidden, images.shape), batch_size)
+        maps = []
+        for image, channels, target, hidden in zip(images, activations, classes, before):
+            channels = np.moveaxis(channels.astype("float32"), 2, 0)  # (K, h, w)
+            masks = resize_maps(channels, image.shape[:2])
+            low, high = masks.min((1, 2), keepdims=True), masks.max((1, 2), keepdims=True)
+            masks = (masks - low) / np.where(high > low, high - low, 1)
+            shown = self._hidden + masks[..., None] * (image - self._hidden)
+            weights = self._probabilities(shown, batch_size)[:, target] - hidden[target]
+            weights = np.where((high > low)[:, 0, 0], weights, 0)
+            maps.append(np.tensordot(weights, channels, axes=1))
+        maps = np.stack(maps).astype("float32")
+        return Explanation(maps if signed else np.maximum(maps, 0), logits, classes)
+
+    def _probabilities(self, images, batch_size):
+        if self._whole.inputs[0].dtype == "uint8":
+            images = np.rint(images).clip(0, 255).astype("uint8")
+        logits = self._whole.predict(images, batch_size=batch_size, verbose=0)
+        return keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype("float32")))
+
+
+def _hidden_pixels(model):
+    """What hides a pixel: the color that the model's normalization turns into 0, else 0."""
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            return keras.ops.convert_to_numpy(layer.mean)[0].astype("float32")
+    return np.zeros(1, "float32")
