@@ -264,3 +264,14 @@ def test_cam_identity_needs_its_head(images):
     x = layers.Flatten()(layers.Conv2D(2, 3)(inputs))
     with pytest.raises(ValueError, match="global average pooling and one Dense"):
         cam_identity_gap(keras.Model(inputs, layers.Dense(2)(x)), images)
+
+
+def test_edge_maps_are_hot_at_edges_alone():
+    images = np.full((2, 32, 32, 3), 40, "uint8")
+    images[0, :, 16:] = 200  # one vertical edge
+    maps = faithfulness.edge_maps(images)
+    assert maps.shape == (2, 32, 32) and maps.dtype == np.float32
+    assert set(maps[0].argmax(axis=1)) <= {15, 16} and maps[0, :, :10].max() == 0
+    assert not maps[1].any()
+    with pytest.raises(ValueError, match=r"uint8 \(N, h, w, 3\).*got float64"):
+        faithfulness.edge_maps(images / 255)

@@ -139,6 +139,34 @@ def center_gaussian_maps(count, height, width):
     return np.repeat(one[None], count, axis=0)
 
 
+def edge_maps(images):
+    """The guess "it is where the edges are": the Sobel gradient's magnitude, blurred a little.
+
+    An edge detector knows nothing of the network, yet its maps look convincing (Adebayo et al.
+    2018, https://arxiv.org/abs/1810.03292, Section 5): a heatmap has to beat it.
+
+    Args:
+        images: uint8 (N, h, w, 3).
+
+    Returns:
+        float32 (N, h, w), >= 0. The blur has a standard deviation of a thirty-second of the height.
+
+    Raises:
+        ValueError: on images of another kind.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+        raise ValueError(
+            f"images must be uint8 (N, h, w, 3), N >= 1, got {images.dtype} {images.shape}."
+        )
+    maps = []
+    for image in images:
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype("float32")
+        across, down = (cv2.Sobel(gray, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+        maps.append(cv2.GaussianBlur(np.hypot(across, down), (0, 0), len(image) / 32))
+    return np.stack(maps)
+
+
 class Randomization(NamedTuple):
     """Result of `cascading_randomization`; row s is after stage s."""
 
