@@ -144,15 +144,14 @@ class RangeTestResult:
         lr, smoothed = self._trimmed()
         lowest = int(np.argmin(smoothed))
         fall = smoothed[: lowest + 1].max() - smoothed[lowest]
-        if len(self.loss) > 1:
-            steps = np.abs(np.diff(self.loss))
-            single = np.median(steps) * 1.4826 / 2**0.5  # standard deviation, were it normal
-            left = single * ((1 - self.beta) / (1 + self.beta)) ** 0.5  # in the smoothed loss
-            if fall <= _CLEAR_FALL * left:
-                return (
-                    f"The smoothed loss falls by {fall:.2g} only, its noise is {left:.1g}: the "
-                    "curve is flat or noisy. Use more steps, larger batches or another range."
-                )
+        steps = np.abs(np.diff(self.loss))
+        single = np.median(steps) * 1.4826 / 2**0.5  # standard deviation, were it normal
+        left = single * ((1 - self.beta) / (1 + self.beta)) ** 0.5  # in the smoothed loss
+        if fall <= _CLEAR_FALL * left:
+            return (
+                f"The smoothed loss falls by {fall:.2g} only, its noise is {left:.1g}: the "
+                "curve is flat or noisy. Use more steps, larger batches or another range."
+            )
         if lowest == len(smoothed) - 1 and len(self.lr) == self.num_steps:
             return (
                 f"The loss still falls at the end of the sweep, at {lr[lowest]:.3g}. Raise end_lr."
