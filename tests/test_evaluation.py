@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from utils.evaluation import Predictions, evaluate, first_of_each_class
+from utils.evaluation import (
+    Predictions,
+    evaluate,
+    evaluate_with_mirror,
+    first_of_each_class,
+    predict_probabilities,
+)
 
 
 @pytest.fixture
@@ -42,6 +48,24 @@ def test_evaluate_is_the_softmax_of_the_logits():
     assert result.correct.all()
     with pytest.raises(ValueError, match="2 images but 1 labels"):
         evaluate(model, images, np.array([0]))
+
+
+def test_mirror_images_are_averaged_in_the_logits():
+    inputs = keras.Input((32, 32, 3))
+    outputs = keras.layers.Dense(3)(keras.layers.Flatten()(inputs / 255))
+    model = keras.Model(inputs, outputs)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype="uint8")
+    labels = np.array([0, 1, 2, 0])
+    plain, averaged = evaluate_with_mirror(model, images, labels)
+    expected = predict_probabilities(model, images)
+    np.testing.assert_array_equal(plain.probabilities, expected)
+    mirrored = predict_probabilities(model, images[:, :, ::-1])
+    mean = np.sqrt(expected * mirrored)  # logarithms are logits, but for a constant an image
+    mean /= mean.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(averaged.probabilities, mean, rtol=1e-5)
+    assert np.abs(mean - expected).max() > 1e-3  # the mirror image does count
+    with pytest.raises(ValueError, match="4 images but 1 labels"):
+        evaluate_with_mirror(model, images, labels[:1])
 
 
 def test_diverged_network_is_refused():

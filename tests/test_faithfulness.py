@@ -4,25 +4,19 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from sample_masks import square_mask
 
 from utils import faithfulness
 from utils.faithfulness import (
     cam_identity_gap,
     cascading_randomization,
-    center_gaussian_maps,
     energy_inside,
-    insertion_deletion,
     pointing_game,
-    random_maps,
+    randomized,
     spearman,
 )
+from utils.perturbation import random_maps
 from utils.resnet import resnet_v2
-
-
-def square_mask(count=1, side=8):
-    masks = np.zeros((count, side, side), bool)
-    masks[:, 1:3, 1:5] = True  # 8 of 64 pixels
-    return masks
 
 
 def point(row, column, value=1.0):
@@ -78,108 +72,6 @@ def test_bad_maps_and_masks(measure):
         energy_inside(-maps, masks)
 
 
-# Perturbation ---------------------------------------------------------------------------------
-
-
-def brightness_of_mask(images):
-    """A "classifier" that looks at the object only: class 1 in proportion to its brightness."""
-    bright = images[:, square_mask()[0]].mean(axis=(1, 2)) / 255
-    return np.stack([1 - bright, bright], axis=1)
-
-
-def white(count):
-    images = np.zeros((count, 8, 8, 3), np.uint8)
-    images[square_mask(count)] = 255
-    return images
-
-
-BLACK = {"baseline": np.zeros((1, 8, 8, 3), np.uint8), "steps": 64}
-
-
-def test_curves_of_the_true_map_in_closed_form():
-    curves = insertion_deletion(brightness_of_mask, white(1), square_mask() * 1.0, 1, **BLACK)
-    # The 8 pixels of the object come first and each counts 1/8; nothing after that matters.
-    rising = np.minimum(np.arange(65) / 8, 1)
-    np.testing.assert_allclose(curves.fractions, np.arange(65) / 64)
-    np.testing.assert_allclose(curves.insertion[0], rising)
-    np.testing.assert_allclose(curves.deletion[0], 1 - rising)
-    np.testing.assert_allclose(curves.deletion_area, 4 / 64)  # a triangle, 8 of 64 wide, 1 high
-    np.testing.assert_allclose(curves.insertion_area, 1 - 4 / 64)
-
-
-def test_opposite_map_and_other_class_are_worst():
-    upside_down = insertion_deletion(brightness_of_mask, white(1), ~square_mask() * 1.0, 1, **BLACK)
-    np.testing.assert_allclose(upside_down.insertion_area, 4 / 64)
-    other = insertion_deletion(brightness_of_mask, white(1), square_mask() * 1.0, [0], **BLACK)
-    np.testing.assert_allclose(other.insertion_area, 4 / 64)
-
-
-def test_ends_are_image_and_baseline_whatever_the_steps():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-    for baseline in ("blur", "mean"):
-        curves = insertion_deletion(
-            brightness_of_mask,
-            images,
-            random_maps(5, 8, 8),
-            1,
-            steps=7,
-            baseline=baseline,
-            batch_size=2,
-        )
-        assert curves.insertion.shape == curves.deletion.shape == (5, 8)
-        original = brightness_of_mask(images)[:, 1]
-        np.testing.assert_allclose(curves.deletion[:, 0], original)
-        np.testing.assert_allclose(curves.insertion[:, -1], original)
-        np.testing.assert_allclose(curves.deletion[:, -1], curves.insertion[:, 0])
-    np.testing.assert_allclose(  # "mean": each image becomes its own mean color
-        curves.insertion[:, 0], images.mean(axis=(1, 2, 3)) / 255, atol=0.5 / 255
-    )
-
-
-def test_ties_are_broken_at_random():
-    """A constant map must not profit from the storage order: the object is at the top left."""
-    black, maps = np.zeros((300, 8, 8, 3), np.uint8), np.ones((300, 8, 8))
-    constant = insertion_deletion(brightness_of_mask, white(300), maps, 1, baseline=black, steps=8)
-    assert abs(constant.insertion_area.mean() - 0.5) < 0.03
-    assert constant.insertion_area.std() > 0.01
-
-
-def test_center_gaussian_and_random_maps():
-    center = center_gaussian_maps(2, 32, 16)
-    assert center.shape == (2, 32, 16) and center.dtype == np.float32
-    np.testing.assert_allclose(center, center[:, ::-1, ::-1], rtol=1e-6)
-    assert center.max() <= 1 and center[0].argmax() in (15 * 16 + 7, 15 * 16 + 8, 16 * 16 + 7)
-    # Half a side away from the center are 2 standard deviations.
-    np.testing.assert_allclose(center_gaussian_maps(1, 1001, 1)[0, 0, 0], np.exp(-2), rtol=5e-3)
-    np.testing.assert_array_equal(random_maps(2, 3, 4, seed=5), random_maps(2, 3, 4, seed=5))
-    assert (random_maps(2, 3, 4, seed=5) != random_maps(2, 3, 4, seed=6)).any()
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"images": white(2).astype("float32")}, "uint8.*float32"),
-        ({"maps": np.ones((2, 4, 4))}, r"\(2, 8, 8\).*got \(2, 4, 4\)"),
-        ({"maps": np.full((2, 8, 8), np.nan)}, "finite"),
-        ({"targets": [1]}, r"2 ints.*\(1,\)"),
-        ({"targets": 2}, "0 to 1, got 2"),
-        ({"targets": -1}, "0 to 1, got -1"),
-        ({"targets": 0.5}, "float64"),
-        ({"steps": 65}, "1 to 64"),
-        ({"steps": 0}, "1 to 64"),
-        ({"baseline": "zero"}, '"blur", "mean".*zero'),
-        ({"baseline": np.zeros((1, 8, 8, 3))}, "ndarray"),
-        ({"predict": lambda x: 9 * brightness_of_mask(x)}, "probabilities, got.*softmax"),
-        ({"predict": lambda x: brightness_of_mask(x)[:, 0]}, r"must return \(2, classes\)"),
-    ],
-)
-def test_bad_perturbation(change, message):
-    good = {"predict": brightness_of_mask, "images": white(2), "maps": np.ones((2, 8, 8))}
-    with pytest.raises(ValueError, match=message):
-        insertion_deletion(**({"targets": 1} | good | change))
-
-
 # Randomization --------------------------------------------------------------------------------
 
 
@@ -205,8 +97,8 @@ def toy(channels=3):
 
 
 def test_cascading_randomization_leaves_the_model_alone():
-    model = toy()
-    model.get_layer("bn").gamma.assign([0.5, 1.5, 2.5])  # as if trained
+    model = toy(16)  # so many that no map is empty
+    model.get_layer("bn").gamma.assign(np.linspace(0.5, 2.5, 16))  # as if trained
     weights = [keras.ops.convert_to_numpy(weight.value) for weight in model.weights]
     pixels = np.random.default_rng(0).random((5, 8, 8, 3))
     result = cascading_randomization(model, pixels, stages=8)  # more than layers: one a layer
@@ -233,6 +125,20 @@ def test_cascading_randomization_goes_down_cumulatively():
         for row in result.correlations[:2]:  # same image of the red channel, or switched off
             assert np.allclose(row, 1) or np.allclose(row, 0)
         assert not np.allclose(result.correlations[2], 1)
+
+
+def test_randomized_copy_has_nothing_left_of_the_training():
+    model = toy()
+    trained = [np.full(weight.shape, 7.0) for weight in model.weights]
+    model.set_weights(trained)
+    copy = randomized(model, seed=3)
+    for weight in model.weights:
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight.value), 7.0)
+    values = {w.path.partition("/")[2]: keras.ops.convert_to_numpy(w.value) for w in copy.weights}
+    assert not any((value == 7.0).any() for value in values.values())
+    again = [keras.ops.convert_to_numpy(w.value) for w in randomized(model, seed=3).weights]
+    for weight, value in zip(copy.weights, again, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight.value), value)
 
 
 def test_bad_stages():
@@ -264,14 +170,3 @@ def test_cam_identity_needs_its_head(images):
     x = layers.Flatten()(layers.Conv2D(2, 3)(inputs))
     with pytest.raises(ValueError, match="global average pooling and one Dense"):
         cam_identity_gap(keras.Model(inputs, layers.Dense(2)(x)), images)
-
-
-def test_edge_maps_are_hot_at_edges_alone():
-    images = np.full((2, 32, 32, 3), 40, "uint8")
-    images[0, :, 16:] = 200  # one vertical edge
-    maps = faithfulness.edge_maps(images)
-    assert maps.shape == (2, 32, 32) and maps.dtype == np.float32
-    assert set(maps[0].argmax(axis=1)) <= {15, 16} and maps[0, :, :10].max() == 0
-    assert not maps[1].any()
-    with pytest.raises(ValueError, match=r"uint8 \(N, h, w, 3\).*got float64"):
-        faithfulness.edge_maps(images / 255)

@@ -9,7 +9,7 @@ from sample_data import noise
 
 from utils import run_recipe as module
 from utils.data import CIFAR10_CLASSES, Dataset
-from utils.evaluation import predict_probabilities
+from utils.evaluation import evaluate_with_mirror, predict_probabilities
 from utils.record import is_full_result, make_record
 from utils.records import read_record
 from utils.settings import RECIPES
@@ -59,8 +59,8 @@ def test_a_record_comes_with_the_weights_it_was_measured_with(dataset, tmp_path)
     )
     right = (probabilities.argmax(axis=1) == dataset.y_test).sum()
     assert right == record.run["final"]["correct"]
-    flipped = predict_probabilities(model, dataset.x_test, flip=True).argmax(axis=1)
-    assert record.run["flip_averaged"]["correct"] == (flipped == dataset.y_test).sum()
+    _, averaged = evaluate_with_mirror(model, dataset.x_test, dataset.y_test)
+    assert record.run["flip_averaged"]["correct"] == averaged.correct.sum()
 
 
 def test_without_weights_nothing_heavy_is_left(dataset, tmp_path):

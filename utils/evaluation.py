@@ -53,14 +53,12 @@ class Predictions:
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
 
 
-def predict_probabilities(model, images, *, flip=False):
+def predict_probabilities(model, images):
     """Class probabilities of images, without augmentation.
 
     Args:
         model: `keras.Model` that ends in logits.
         images: uint8 (n, 32, 32, 3).
-        flip: bool, average the logits of each image and of its mirror image (test-time
-            augmentation). Worth a column of its own, never the reported accuracy.
 
     Returns:
         float64 (n, classes), the softmax of the logits.
@@ -68,9 +66,16 @@ def predict_probabilities(model, images, *, flip=False):
     Raises:
         ValueError: when a logit is not finite.
     """
-    logits = predict_logits(model, images).astype("float64")
-    if flip:
-        logits = (logits + predict_logits(model, images[:, :, ::-1])) / 2
+    return softmax(predict_logits(model, images))
+
+
+def softmax(logits):
+    """Class probabilities, float64 (n, classes), of logits (n, classes).
+
+    Raises:
+        ValueError: when a logit is not finite.
+    """
+    logits = np.asarray(logits, "float64")
     if not np.isfinite(logits).all():
         raise ValueError(
             "The network gives logits that are not finite; its training has diverged. Train again "
@@ -80,14 +85,13 @@ def predict_probabilities(model, images, *, flip=False):
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def evaluate(model, images, labels, *, flip=False):
+def evaluate(model, images, labels):
     """Predicts labeled images once.
 
     Args:
         model: `keras.Model` that ends in logits.
         images: uint8 (n, 32, 32, 3).
         labels: int (n,).
-        flip: bool, see `predict_probabilities`.
 
     Returns:
         `Predictions`.
@@ -95,9 +99,32 @@ def evaluate(model, images, labels, *, flip=False):
     Raises:
         ValueError: when labels and images differ in number, or a logit is not finite.
     """
+    _check_counts(images, labels)
+    return Predictions(np.asarray(labels), predict_probabilities(model, images))
+
+
+def evaluate_with_mirror(model, images, labels):
+    """Predicts labeled images, and once more their mirror images.
+
+    Args:
+        model, images, labels: as for `evaluate`.
+
+    Returns:
+        (plain, averaged), two `Predictions`: of the images alone, as `evaluate` gives, and of the
+        mean logits of image and mirror image. The second one is never the reported accuracy.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    _check_counts(images, labels)
+    logits, mirrored = (predict_logits(model, x) for x in (images, images[:, :, ::-1]))
+    both = logits, (logits + mirrored) / 2
+    return tuple(Predictions(np.asarray(labels), softmax(one)) for one in both)
+
+
+def _check_counts(images, labels):
     if len(images) != len(labels):
         raise ValueError(f"{len(images)} images but {len(labels)} labels; give one label an image.")
-    return Predictions(np.asarray(labels), predict_probabilities(model, images, flip=flip))
 
 
 def first_of_each_class(labels):

@@ -175,7 +175,7 @@ class GradCAM:
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
         """Explains images; arguments as for `grad_cam`, returns an `Explanation`."""
-        images = self._check_images(images)
+        images = self.check_images(images)
         if self._own_score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
         wanted = self._check_classes(targets, len(images), "targets")
@@ -199,7 +199,12 @@ class GradCAM:
         maps = maps if signed else np.maximum(maps, 0)
         return Explanation(maps, logits, np.where(wanted < 0, logits.argmax(1), wanted))
 
-    def _check_images(self, images):
+    def check_images(self, images):
+        """The images as the model takes them: its dtype, floats rounded for whole pixels.
+
+        Raises:
+            ValueError: on another shape, no image, NaN, infinity or values outside of 0..255.
+        """
         images, wanted = np.asarray(images), self._input_shape[1:]
         fits = images.ndim == len(self._input_shape) and all(
             want in (None, got) for want, got in zip(wanted, images.shape[1:], strict=True)

@@ -103,7 +103,7 @@ def last_spatial_layer(model):
     if not spatial:
         raise ValueError(
             f"Model {model.name!r} has no layer with a spatial output (batch, height, width, "
-            f"channels) before its logits.{_nested_hint(model)}"
+            f"channels) before its logits."
         )
     return spatial[-1]
 
@@ -129,7 +129,7 @@ def find_node(model, nodes, name):
         raise ValueError(
             f"Model {model.name!r} has no layer {name!r}. Close matches: "
             f"{difflib.get_close_matches(str(name), names) or 'none'}; the default is "
-            f"{last_spatial_layer(model)!r}.{_nested_hint(model)}"
+            f"{last_spatial_layer(model)!r}."
         )
     if len(calls) > 1:
         raise ValueError(
@@ -184,13 +184,3 @@ def _is_spatial(node):
     shape = node.outputs[0].shape
     several_positions = len(shape) == 4 and tuple(shape[1:3]) != (1, 1)
     return several_positions and not node.is_input and "float" in node.outputs[0].dtype
-
-
-def _nested_hint(model):
-    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-    if not nested:
-        return ""
-    return (
-        f" Layers inside the nested model {nested[0]!r} cannot be explained from outside: pass "
-        "that model itself, or build the outer one on its graph (nested.input, nested.output)."
-    )

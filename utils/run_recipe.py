@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from utils.data import load_dataset
-from utils.evaluation import evaluate
+from utils.evaluation import evaluate_with_mirror
 from utils.explain import class_gallery
 from utils.figures import save_png
 from utils.record import ON_TEST_SET, make_record, save_record
@@ -90,14 +90,13 @@ def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=Tr
         ValueError: when the model does not give the accuracy at the end of the history.
     """
     folder = Path(folder)
-    test = evaluate(model, dataset.x_test, dataset.y_test)
+    test, mirrored = evaluate_with_mirror(model, dataset.x_test, dataset.y_test)
     # The two may differ by rounding in another batch size, never by more than a few images.
     if abs(test.correct.mean() - rows[-1]["val_accuracy"]) > max(0.005, 2 / len(test.labels)):
         raise ValueError(
             f"This model gets {test.correct.mean():.4f} of the test images right, but the history "
             f"ends with {rows[-1]['val_accuracy']:.4f}: it is not the one that was trained."
         )
-    mirrored = evaluate(model, dataset.x_test, dataset.y_test, flip=True)
     record = make_record(
         folder.name,
         rows,

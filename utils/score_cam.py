@@ -45,8 +45,8 @@ class ScoreCAM:
                 "Score-CAM weighs probabilities, of which the difference of two classes is none; "
                 'use contrast with a method that takes gradients, such as "grad-cam".'
             )
+        images = self._check.check_images(images)
         _, logits, classes = self._check(images, targets, batch_size=batch_size)
-        images = np.asarray(images, "float32")
         activations = self._trunk.predict(images, batch_size=batch_size, verbose=0)
         before = self._probabilities(np.broadcast_to(self._hidden, images.shape), batch_size)
         maps = []
