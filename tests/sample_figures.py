@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from utils import plots, plots_gradcam
+from utils import explain, plots, plots_gradcam
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Suggestions = namedtuple("Suggestions", "steep minimum valley slide")
@@ -109,6 +109,24 @@ FIGURES = {
     ),
     "cam of a photo": lambda: plots_gradcam.plot_cam_gallery(
         IMAGES[:1], OVERLAYS[:1], [plots_gradcam.Caption(None, "dog", 0.7)], 2
+    ),
+    "cam gallery, two maps": lambda: plots_gradcam.plot_cam_gallery(
+        IMAGES[:7],
+        list(zip(OVERLAYS[:7], OVERLAYS[7:14])),
+        captions(7),
+        3,
+        maps=("the prediction", "the truth"),
+    ),
+    "cam methods": lambda: plots_gradcam.plot_cam_methods(
+        IMAGES[:3],
+        {
+            name: OVERLAYS[i : i + 3]
+            for i, name in enumerate([*explain.METHOD_NAMES.values(), "Grad-CAM,\ncontrast"])
+        },
+        ["automobile,\nnot airplane", "dog,\nnot cat", "ship,\nnot truck"],
+    ),
+    "cam methods, one": lambda: plots_gradcam.plot_cam_methods(
+        IMAGES[:1], {"Grad-CAM": OVERLAYS[:1]}, ["cat"]
     ),
     "cam depth": lambda: plots_gradcam.plot_cam_depth(IMAGES[0], OVERLAYS[:5], LAYERS),
     "faithfulness": lambda: plots_gradcam.plot_faithfulness(

@@ -45,6 +45,18 @@ ZEROS = np.zeros((32, 32, 3), "uint8")
             lambda: plots_gradcam.plot_cam_gallery([ZEROS], [ZEROS], [("cat", "cat", 87)]),
             "0..1, got 87",
         ),
+        (
+            lambda: plots_gradcam.plot_cam_gallery(
+                [ZEROS], [[ZEROS]], captions(1), maps=("one", "other")
+            ),
+            r"2 overlays for each image.*got \[1\]",
+        ),
+        (lambda: plots_gradcam.plot_cam_methods([], {"x": []}, []), "0 images, 0 names"),
+        (lambda: plots_gradcam.plot_cam_methods([ZEROS], {}, ["cat"]), r"overlays \{\}"),
+        (
+            lambda: plots_gradcam.plot_cam_methods([ZEROS], {"x": [ZEROS] * 2}, ["cat"]),
+            r"1 images, 1 names and overlays \{'x': 2\}",
+        ),
         (lambda: plots_gradcam.plot_cam_depth(ZEROS, [ZEROS], []), "1 overlays and 0 names"),
         (lambda: plots_gradcam.plot_faithfulness({}), "1 to 4 methods, got 0"),
         (

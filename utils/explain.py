@@ -1,11 +1,21 @@
-"""Heatmaps with captions for chosen test images: what a gallery is drawn from."""
+"""Heatmaps with captions for chosen test images: what the galleries are drawn from."""
 
 import numpy as np
 
 from utils.evaluation import first_of_each_class
 from utils.gradcam import grad_cam
 from utils.overlay import overlay
-from utils.plots_gradcam import Caption, plot_cam_gallery
+from utils.plots_gradcam import Caption, plot_cam_gallery, plot_cam_methods
+
+# How the figure of all methods names them; a contrast is a target, not a method, but looks its own.
+METHOD_NAMES = {
+    "grad-cam": "Grad-CAM",
+    "hires-cam": "HiResCAM",
+    "layer-cam": "LayerCAM",
+    "grad-cam++": "Grad-CAM++",
+    "eigen-cam": "Eigen-CAM",
+    "score-cam": "Score-CAM",
+}
 
 
 def explain(model, dataset, predictions, chosen):
@@ -22,11 +32,15 @@ def explain(model, dataset, predictions, chosen):
         n `utils.plots_gradcam.Caption`; the arguments of `plot_cam_gallery`.
     """
     images, predicted = dataset.x_test[chosen], predictions.predicted[chosen]
-    heat = grad_cam(model, images, predicted, size=None)
     names = np.array(dataset.class_names)
     columns = (names[predictions.labels[chosen]], names[predicted], predictions.confidence[chosen])
     captions = [Caption(str(t), str(p), float(c)) for t, p, c in zip(*columns)]
-    return images, [overlay(image, one) for image, one in zip(images, heat)], captions
+    return images, _overlays(model, images, predicted), captions
+
+
+def _overlays(model, images, targets, **options):
+    heat = grad_cam(model, images, targets, size=None, **options)
+    return [overlay(image, one) for image, one in zip(images, heat)]
 
 
 def class_gallery(model, dataset, predictions):
@@ -40,3 +54,44 @@ def class_gallery(model, dataset, predictions):
     """
     chosen = first_of_each_class(predictions.labels)
     return plot_cam_gallery(*explain(model, dataset, predictions, chosen), columns=5)
+
+
+def mistake_gallery(model, dataset, predictions, count=12):
+    """Figure of the most confident mistakes: why the wrong class, and what spoke for the true one?
+
+    Args:
+        model, dataset, predictions: as for `explain`.
+        count: int >= 1, how many mistakes at most.
+
+    Returns:
+        `utils.figures.Figure`, or None when every prediction is right.
+    """
+    chosen = predictions.worst_mistakes(count)
+    if not len(chosen):
+        return None
+    images, predicted, captions = explain(model, dataset, predictions, chosen)
+    true = _overlays(model, images, predictions.labels[chosen])
+    pairs = list(zip(predicted, true))
+    maps = ("the prediction", "the truth")
+    return plot_cam_gallery(images, pairs, captions, columns=3, maps=maps)
+
+
+def method_comparison(model, dataset, predictions, chosen):
+    """Figure of every method at the default layer, and of the contrast with the second class.
+
+    Args:
+        model, dataset, predictions: as for `explain`.
+        chosen: int (n,), positions of test images, at least one.
+
+    Returns:
+        `utils.figures.Figure`.
+    """
+    images, names = dataset.x_test[chosen], dataset.class_names
+    second, first = predictions.probabilities[chosen].argsort(axis=1)[:, -2:].T
+    overlays = {
+        name: _overlays(model, images, first, method=method)
+        for method, name in METHOD_NAMES.items()
+    }
+    overlays["Grad-CAM,\ncontrast"] = _overlays(model, images, first, contrast=second)
+    rows = [f"{names[a]},\nnot {names[b]}" for a, b in zip(first, second)]
+    return plot_cam_methods(images, overlays, rows)

@@ -92,18 +92,22 @@ def plot_cam_steps(image, activation_maps, weights, raw_map, overlay_image, colo
 
 
 @matplotlib.rc_context(STYLE)
-def plot_cam_gallery(images, overlays, captions, columns=4, colormap="inferno"):
-    """Draws pairs of image and overlay, with truth, prediction and confidence.
+def plot_cam_gallery(
+    images, overlays, captions, columns=4, colormap="inferno", maps=("the prediction",)
+):
+    """Draws each image beside its overlays, with truth, prediction and confidence.
 
     A wrong prediction has a thick frame and a cross before its caption, a right one a check
     mark, so that no reader needs to tell colors apart.
 
     Args:
         images: N images (h, w, 3), uint8 or floats in 0..255.
-        overlays: N overlays (H, W, 3) uint8, as `overlay.overlay` returns them.
+        overlays: N overlays (H, W, 3) uint8, as `overlay.overlay` returns them; or N sequences
+            of as many overlays as `maps` has names.
         captions: N `Caption` (or tuples truth, predicted, confidence).
-        columns: int >= 1, pairs beside each other.
+        columns: int >= 1, groups of image and overlays beside each other.
         colormap: Matplotlib name of the heat scale, the one of the overlays.
+        maps: what the overlays of an image show evidence for, from left to right.
 
     Returns:
         The figure.
@@ -112,6 +116,12 @@ def plot_cam_gallery(images, overlays, captions, columns=4, colormap="inferno"):
         ValueError: on unequal numbers, no image at all, or a confidence outside 0..1.
     """
     captions = [Caption(*caption) for caption in captions]
+    overlays = [[one] if np.ndim(one) == 3 else list(one) for one in overlays]
+    if any(len(group) != len(maps) for group in overlays):
+        raise ValueError(
+            f"plot_cam_gallery needs {len(maps)} overlays for each image, one for each of {maps}, "
+            f"got {sorted({len(group) for group in overlays})}."
+        )
     if not len(images) == len(overlays) == len(captions) >= 1 or columns < 1:
         raise ValueError(
             f"plot_cam_gallery needs one overlay and one caption for each image and columns >= 1, "
@@ -124,9 +134,10 @@ def plot_cam_gallery(images, overlays, captions, columns=4, colormap="inferno"):
     rows = -(-len(images) // columns)
     wrong = [c.truth is not None and c.truth != c.predicted for c in captions]
     lines = 2 if any(wrong) else 1
-    cell = WIDTH / columns
+    pictures = 1 + len(maps)  # of one group
+    side = WIDTH / columns / pictures
     figure = Figure(
-        figsize=(WIDTH, rows * (cell / 2 + 0.04 + 0.17 * lines) + 0.68), layout="constrained"
+        figsize=(WIDTH, rows * (side + 0.04 + 0.17 * lines) + 0.68), layout="constrained"
     )
     figure.photographic = True
     figure.description = (
@@ -138,19 +149,19 @@ def plot_cam_gallery(images, overlays, captions, columns=4, colormap="inferno"):
     for axes in cells:
         axes.set_axis_off()
     size = 224
-    for axes, image, heat, caption, is_wrong in zip(
+    width = pictures * (size + 8) - 8
+    for axes, image, group, caption, is_wrong in zip(
         cells, images, overlays, captions, wrong, strict=False
     ):
-        for side, picture in enumerate(
-            (rgb_pixels(image, "image", 3), rgb_pixels(heat, "overlay", 3))
-        ):
-            left = side * (size + 8)
+        group = [rgb_pixels(heat, "overlay", 3) for heat in group]
+        for number, picture in enumerate([rgb_pixels(image, "image", 3), *group]):
+            left = number * (size + 8)
             axes.imshow(picture, extent=(left, left + size, size, 0), interpolation="catrom")
-        axes.set_xlim(-8, 2 * size + 16)
+        axes.set_xlim(-8, width + 8)
         axes.set_ylim(size + 8, -8)
         if is_wrong:
             frame = Rectangle(
-                (-5, -5), 2 * size + 18, size + 10, fill=False, edgecolor=VERMILION, linewidth=3
+                (-5, -5), width + 10, size + 10, fill=False, edgecolor=VERMILION, linewidth=3
             )
             axes.add_patch(frame)
         axes.set_title(
@@ -164,11 +175,14 @@ def plot_cam_gallery(images, overlays, captions, columns=4, colormap="inferno"):
         ScalarMappable(cmap=colormap), ax=cells, orientation="horizontal", aspect=60, pad=0.01,
         shrink=0.6,
     )  # fmt: skip
-    bar.set_ticks([0, 1], labels=["no evidence", "strongest evidence for the prediction"])
+    strongest = f"strongest evidence for {maps[0]}" if len(maps) == 1 else "strongest of each map"
+    bar.set_ticks([0, 1], labels=["no evidence", strongest])
     bar.ax.tick_params(length=0)
     bar.ax.get_xticklabels()[0].set_horizontalalignment("left")
     bar.ax.get_xticklabels()[1].set_horizontalalignment("right")
     note = "\u2713 right, \u2717 wrong and framed; " if any(c.truth for c in captions) else ""
+    if len(maps) > 1:
+        note = f"image, then evidence for {' and for '.join(maps)}; " + note
     bar.ax.set_xlabel(f"{note}% is the confidence of the prediction", labelpad=1, fontsize=9.5)
     return figure
 
@@ -212,6 +226,48 @@ def plot_cam_depth(image, overlays, layer_names):
     show_image(panels[0], rgb_pixels(image, "image", 3), "image", interpolation="catrom")
     for axes, picture, name in zip(panels[1:], overlays, layer_names, strict=True):
         show_image(axes, rgb_pixels(picture, "overlay", 3), name.replace("_", " "))
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def plot_cam_methods(images, overlays, rows):
+    """Draws images, one a row, beside the overlays of several methods, one a column.
+
+    Args:
+        images: N images (h, w, 3), uint8 or floats in 0..255.
+        overlays: dict of the method's name to N overlays (H, W, 3) uint8; a line break in a name
+            is kept.
+        rows: N names, one for each image.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: on no image or no method, or unequal numbers.
+    """
+    counts = {name: len(group) for name, group in overlays.items()}
+    if not counts or not len(images) or {*counts.values(), len(rows)} != {len(images)}:
+        raise ValueError(
+            f"plot_cam_methods needs an overlay of every method and a name for each image, got "
+            f"{len(images)} images, {len(rows)} names and overlays {counts}."
+        )
+    columns = 1 + len(overlays)
+    figure, panels = make_figure(
+        ((WIDTH - 0.4) / columns + 0.04) * len(images) + 0.45,
+        f"Maps of {', '.join(name.replace(chr(10), ' ') for name in overlays)} for "
+        f"{', '.join(rows)}",
+        *(len(images), columns),
+        photographic=True,
+        squeeze=False,
+    )
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    for number, (image, name) in enumerate(zip(images, rows, strict=True)):
+        top = number == 0
+        picture = rgb_pixels(image, "image", 3)
+        show_image(panels[number, 0], picture, "image" if top else "", interpolation="catrom")
+        panels[number, 0].set_ylabel(name, fontsize=10)
+        for axes, (method, group) in zip(panels[number, 1:], overlays.items(), strict=True):
+            show_image(axes, rgb_pixels(group[number], "overlay", 3), method if top else "")
     return figure
 
 
