@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv and installs requirements files into it; does nothing where that is done already.
-# Usage: scripts/setup.sh requirements.txt [requirements-jax.txt]
+# Usage: scripts/setup.sh requirements.txt [requirements-jax.txt | requirements-peers.txt]
 #
 # A failure ends in one line on standard error: what is wrong and what to do. The state is kept in
 # .venv itself:
@@ -63,7 +63,9 @@ make_environment() {
 
 install() {
   echo $$ >.venv/unfinished
-  echo "Installing $* into .venv (2.7 GB in all, some minutes)."
+  local size="2.7 GB in all"
+  [[ $* != *peers* ]] || size="up to 9 GB in all"
+  echo "Installing $* into .venv ($size, some minutes)."
   PIP_USER=0 .venv/bin/python -m pip install --no-input --disable-pip-version-check \
     "${@/#/--requirement=}" 2>&1 | tee .venv/pip.log | while IFS= read -r line; do
     case $line in
