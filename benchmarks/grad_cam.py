@@ -8,15 +8,12 @@ median times. Nothing is asserted: machines are noisy.
 
 import argparse
 import importlib.util
-import os
 import statistics
-import subprocess
-import sys
-import time
 
 import keras
 import numpy as np
 
+from benchmarks.workers import Worker, serve, timed
 from utils.gradcam import GradCAM
 from utils.resnet import resnet_v2
 from utils.runtime import describe_runtime
@@ -74,40 +71,6 @@ def pytorch_grad_cam(model, images, size):
     return lambda: [explain(part, targets[: len(part)]) for part in parts]
 
 
-def timed(run):
-    """Seconds of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def serve(run):
-    """In the second process: one pass for each line of input, its seconds as the answer."""
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(timed(run), flush=True)
-
-
-class Elsewhere:
-    """pytorch-grad-cam in a process of its own, with Keras on PyTorch."""
-
-    def __init__(self, arguments):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.grad_cam", "--serve", *arguments],
-            env=os.environ | {"KERAS_BACKEND": "torch"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError("The process with pytorch-grad-cam did not start; see its error.")
-
-    def seconds(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-
 def main(arguments=None):
     """Parses the command line, measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.grad_cam", description=__doc__)
@@ -122,9 +85,7 @@ def main(arguments=None):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (args.images, 32, 32, 3)).astype("float32")
     if args.serve:
-        run = pytorch_grad_cam(model, images, args.batch_size)
-        run()
-        return serve(run)
+        return serve(pytorch_grad_cam(model, images, args.batch_size))
     kinds = {"forward pass": forward_pass, "ours": ours}
     if importlib.util.find_spec("tf_keras_vis") and keras.backend.backend() == "tensorflow":
         kinds["tf-keras-vis"] = tf_keras_vis
@@ -135,7 +96,8 @@ def main(arguments=None):
     if importlib.util.find_spec("pytorch_grad_cam"):
         options = ("depth", "batch_size", "images", "precision")
         words = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in options]
-        measures["pytorch-grad-cam"] = Elsewhere(words).seconds
+        peer = Worker("benchmarks.grad_cam", ["--serve", *words], backend="torch")
+        measures["pytorch-grad-cam"] = peer.seconds
     seconds = {name: [] for name in measures}
     for _ in range(args.repeat):  # in turn, so that a slow minute hits all
         for name, measure in measures.items():

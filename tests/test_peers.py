@@ -117,10 +117,45 @@ def test_uint8_pixels_are_too_much_for_tf_keras_vis_but_not_for_ours(images):
     assert grad_cam(ours, pixels, 3).max() == 1
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="pytorch-grad-cam needs Keras on PyTorch")
-def test_pytorch_grad_cam_gives_silent_zeros_for_missing_targets(model, images):
-    """A target too few, and the last image gets an empty map; ours refuses."""
-    short = pytorch_grad_cam("GradCAM", model, images, [3, 1, 4, 1], "last_relu")
+def peer_maps(model, images, classes):
+    """Grad-CAM maps at `last_relu` by the peer that runs on this backend."""
+    if BACKEND == "tensorflow":
+        return tf_keras_vis("gradcam.Gradcam", model, images, classes, "last_relu")
+    if BACKEND == "torch":
+        return pytorch_grad_cam("GradCAM", model, images, classes, "last_relu")
+    pytest.skip("the peers need TensorFlow or PyTorch")
+
+
+def test_peers_give_an_empty_map_for_a_missing_target(model, images):
+    """A target too few, and the last image gets an empty map without a word; ours refuses."""
+    short = peer_maps(model, images, [3, 1, 4, 1])
     assert short[:4].max(axis=(1, 2)).min() > 0 and not short[4].any()
     with pytest.raises(ValueError, match="sequence of 5 ints"):
         grad_cam(model, images, [3, 1, 4, 1])
+
+
+def test_peers_give_a_map_of_nan_for_a_pixel_of_nan(model, images):
+    damaged = images.copy()
+    damaged[2, 0, 0] = np.nan
+    assert np.isnan(peer_maps(model, damaged, [3] * 5)[2]).any()
+    with pytest.raises(ValueError, match=r"images \[2\]"):
+        grad_cam(model, damaged, 3)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="pytorch-grad-cam needs Keras on PyTorch")
+def test_bfloat16_is_too_much_for_pytorch_grad_cam_but_not_for_ours(images):
+    half = randomize(resnet_v2(11, mean=MEAN, std=STD, dtype="mixed_bfloat16"))
+    with pytest.raises(TypeError, match="BFloat16"):
+        peer_maps(half, images, [3] * 5)
+    assert grad_cam(half, images, 3).max() == 1
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="pytorch-grad-cam needs Keras on PyTorch")
+def test_pytorch_grad_cam_takes_the_channels_for_the_width(model, images):
+    import torch
+
+    peers = pytest.importorskip("pytorch_grad_cam")
+    layer = [model.get_layer("last_relu")]
+    with peers.GradCAM(model, layer, reshape_transform=lambda x: x.permute(0, 3, 1, 2)) as peer:
+        assert peer(torch.as_tensor(images), None).shape == (5, 32, 3)
+    assert grad_cam(model, images).shape == (5, 32, 32)

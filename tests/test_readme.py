@@ -69,7 +69,7 @@ def test_generated_parts_are_up_to_date():
 
 
 def test_has_every_generated_block():
-    names = report.make_blocks(records.read_records(ROOT / "runs"), "")
+    names = report.make_blocks(ROOT / "runs", "")
     assert sorted(name for name, _ in GENERATED.findall(README)) == sorted(names)
 
 
@@ -85,7 +85,7 @@ def test_a_changed_digit_in_the_prose_is_noticed():
 
 
 def test_a_changed_digit_in_a_generated_block_is_noticed():
-    blocks = report.make_blocks(records.read_records(ROOT / "runs"), report.REPOSITORY)
+    blocks = report.make_blocks(ROOT / "runs", report.REPOSITORY)
     for name in ("results", "status", "epoch-log"):
         changed = README.replace(blocks[name], re.sub(r"\d", "7", blocks[name]))
         assert changed != README

@@ -9,6 +9,7 @@ from sample_records import write_record
 from utils import report
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 from utils.records import ROOT, SUBMISSION, read_records
+from utils.study_records import write_study
 
 
 def test_every_row_says_what_it_is(tmp_path):
@@ -32,6 +33,32 @@ def test_every_row_says_what_it_is(tmp_path):
     assert "full run of this repository is not recorded yet" in table[-1]
     write_record(runs / "full", full_result=True)
     assert "not recorded yet" not in report.results_block(read_records(runs))
+
+
+def test_runs_on_painted_shapes_are_no_result_on_cifar10(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(ROOT / "runs" / SUBMISSION, runs / SUBMISSION)
+    write_record(runs / "painted", **{"data.source": "painted shapes (synthetic)"})
+    records = read_records(runs)
+    assert len(records) == 2
+    assert "painted" not in report.results_block(records)
+
+
+def test_studies_are_shown_with_table_and_figure_and_are_no_single_runs(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(ROOT / "runs" / SUBMISSION, runs / SUBMISSION)
+    assert "No study is recorded yet" in report.studies_block(runs / "studies")
+    study = runs / "studies" / "letters"
+    write_study(study, "Which letter?", {"a": "first", "b": "second"})
+    for name in ("a-seed-0", "a-seed-1", "b-seed-0"):
+        write_record(study / name)
+    (study / "letters.png").touch()
+    assert [record.name for record in read_records(runs)] == [SUBMISSION]
+    block = report.studies_block(runs / "studies")
+    assert block.startswith("### Which letter?\n\n| what | runs |")
+    assert "| first | 2 | 80.00 ± 0.00 % |" in block and "| second | 1 | 80.00 % |" in block
+    assert block.endswith("![Which letter?](runs/studies/letters/letters.png)")
+    assert report.make_blocks(runs, "")["studies"] == block
 
 
 def test_seeds_of_a_recipe_are_summed_up(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from sample_data import noise
 from sample_records import write_record
 
-from utils import run_recipe, studies
+from utils import run_recipe, studies, study_records
 from utils.records import read_record, wilson_interval
 from utils.settings import RECIPES
 from utils.training import schedule_values
@@ -26,7 +26,7 @@ def test_the_fixes_lead_from_2019_to_ours_and_each_changes_something():
 
 
 def test_every_entry_has_a_schedule_that_can_be_computed():
-    for make in studies.STUDIES.values():
+    for _, make in studies.STUDIES.values():
         for entry in make():
             rate, momentum = schedule_values(entry.recipe, 50_000)
             assert len(rate) == len(momentum) == 98 * entry.recipe.epochs
@@ -61,46 +61,57 @@ def write_runs(folder, **accuracies):
     return folder
 
 
-ENTRIES = [studies.Entry("a", "first", None), studies.Entry("b", "second", None)]
+@pytest.fixture
+def folder(tmp_path):
+    study_records.write_study(tmp_path, "Letters", {"a": "first", "b": "second"})
+    return tmp_path
 
 
-def test_table_gives_mean_spread_and_change(tmp_path):
-    folder = write_runs(tmp_path, a=[0.70, 0.72, 0.71], b=[0.75, 0.77], c=[0.1])
-    results = studies.read_study(folder, ENTRIES)
-    assert [(entry.name, len(records)) for entry, records in results] == [("a", 3), ("b", 2)]
-    lines = studies.study_table(results).splitlines()
+def test_table_gives_mean_spread_and_change(folder):
+    write_runs(folder, a=[0.70, 0.72, 0.71], b=[0.75, 0.77], c=[0.1])
+    study = study_records.read_study(folder)
+    assert study.title == "Letters"
+    assert [(label, len(records)) for label, records in study.results] == [
+        ("first", 3),
+        ("second", 2),
+    ]
+    lines = study_records.study_table(study).splitlines()
     assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |  | 1.0 |"
     deviation = 100 * statistics.stdev([0.75, 0.77])
     assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 | 1.0 |"
-    assert lines[-1].startswith("Measured on test set, for display only; CIFAR-10")
+    assert "measured on test set, for display only; CIFAR-10" in lines[-1]
 
 
-def test_one_run_has_no_spread(tmp_path):
-    folder = write_runs(tmp_path, a=[0.7])
-    table = studies.study_table(studies.read_study(folder, ENTRIES))
+def test_one_run_has_no_spread(folder):
+    write_runs(folder, a=[0.7])
+    table = study_records.study_table(study_records.read_study(folder))
     assert "| first | 1 | 70.00 % |  |" in table
 
 
-def test_runs_on_different_images_are_not_compared(tmp_path):
-    folder = write_runs(tmp_path, a=[0.7, 0.8])
+def test_runs_on_different_images_are_not_compared(folder):
+    write_runs(folder, a=[0.7, 0.8])
     path = folder / "a-seed-1" / "run.json"
     path.write_text(path.read_text().replace("0" * 64, "1" * 64))
     with pytest.raises(ValueError, match="a-seed-0, a-seed-1 were measured on different images"):
-        studies.read_study(folder, ENTRIES)
+        study_records.read_study(folder)
+
+
+def runs_in(folder):
+    return {path.parent.name: path.read_bytes() for path in folder.glob("*/run.json")}
 
 
 def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run_recipe, "load_dataset", lambda source: noise(80, 20))
     short = studies.super_convergence()[:2]
-    monkeypatch.setitem(studies.STUDIES, "super-convergence", lambda: short)
+    monkeypatch.setitem(studies.STUDIES, "super-convergence", ("Short", lambda: short))
     arguments = ["super-convergence", "--depth", "11", "--epochs", "4", "--hold-out", "20"]
     arguments += ["--output", str(tmp_path / "study"), "--seeds"]
     assert studies.main([*arguments, "1"]) == 0
     assert "one-cycle, 50 epochs" in capsys.readouterr().out
-    before = {p.name: (p / "run.json").read_bytes() for p in (tmp_path / "study").iterdir()}
+    before = runs_in(tmp_path / "study")
     assert sorted(before) == ["one-cycle-50-seed-0", "step-decay-50-seed-0"]
     assert studies.main([*arguments, "2"]) == 0
-    after = {p.name: (p / "run.json").read_bytes() for p in (tmp_path / "study").iterdir()}
+    after = runs_in(tmp_path / "study")
     assert len(after) == 4 and after.items() >= before.items()
     record = read_record(tmp_path / "study" / "step-decay-50-seed-1")
     assert record.run["seed"] == 1 and "held out" in record.run["data"]["validation"]

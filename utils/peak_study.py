@@ -14,10 +14,11 @@ from pathlib import Path
 from utils.figures import save_png
 from utils.lr_range import RangeTestResult, range_test
 from utils.plots import plot_peak_study
-from utils.run_recipe import load_split
+from utils.run_recipe import exit_status, load_split
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.studies import Entry, read_study, run_study, study_table
+from utils.studies import Entry, run_study
+from utils.study_records import read_study, study_table
 from utils.training import Batches, build_model, compile_model
 
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
@@ -68,6 +69,10 @@ def main(arguments=None):
     parser.add_argument("--train-images", type=int, default=20_000)
     parser.add_argument("--hold-out", type=int, default=5_000)
     args = parser.parse_args(arguments)
+    return exit_status(lambda: _run(args))
+
+
+def _run(args):
     recipe = dataclasses.replace(
         RECIPES["one-cycle"],
         depth=args.depth,
@@ -76,21 +81,17 @@ def main(arguments=None):
         erase_probability=0.0,  # made for long trainings
     )
     folder = Path(args.output)
-    try:
-        dataset, validation = load_split(args.data, args.hold_out)
-        dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
-        result = sweep(recipe, dataset, folder / RANGE_TEST)
-        peak = result.peak()
-        print(f"proposed peak {peak.lr:.3g}: {peak.reason} {result.doubt()}", flush=True)
-        entries = entries_around(peak.lr, recipe)
-        run_study(entries, dataset, folder, range(args.seeds), validation=validation)
-        results = read_study(folder, entries)
-        save_png(plot_peak_study(results, result.suggest(), peak.lr), folder / "peaks.png")
-        print(study_table(results))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    dataset, validation = load_split(args.data, args.hold_out)
+    dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
+    result = sweep(recipe, dataset, folder / RANGE_TEST)
+    peak = result.peak()
+    print(f"proposed peak {peak.lr:.3g}: {peak.reason} {result.doubt()}", flush=True)
+    entries = entries_around(peak.lr, recipe)
+    title = f"Peaks around the one that a range test proposes, {peak.lr:.3g}"
+    run_study(title, entries, dataset, folder, range(args.seeds), validation=validation)
+    study = read_study(folder)
+    save_png(plot_peak_study(study.results, result.suggest(), peak.lr), folder / "peaks.png")
+    print(study_table(study))
 
 
 if __name__ == "__main__":

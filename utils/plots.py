@@ -207,8 +207,8 @@ def plot_peak_study(results, suggestions, proposed):
     """Draws the final held-out accuracy against the peak learning rate of one-cycle.
 
     Args:
-        results: list of (entry, records) from `utils.studies.read_study`, not empty; the entries'
-            recipes differ in `max_lr`.
+        results: list of (label, records) of a `utils.study_records.Study`, not empty; the recipes
+            differ in `max_lr`.
         suggestions: named tuple of learning rates, marked below the curve; NaN is left out.
         proposed: float, the peak that the range test proposes.
 
@@ -220,7 +220,7 @@ def plot_peak_study(results, suggestions, proposed):
     """
     if not results:
         raise ValueError("The study has no result; run it first with python -m utils.peak_study.")
-    peaks = np.array([entry.recipe.max_lr for entry, _ in results])
+    peaks = np.array([records[0].run["recipe"]["max_lr"] for _, records in results])
     accuracies = [[100 * one.run["final"]["accuracy"] for one in records] for _, records in results]
     figure, axes = make_figure(
         4.2, "Final held-out accuracy against the peak learning rate, with the suggested rates"

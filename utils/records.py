@@ -22,6 +22,7 @@ from utils.epoch_log import CSV_FIELDS
 ROOT = Path(__file__).resolve().parent.parent
 SUBMISSION = "2019-submission"
 REPORTED_RECIPE = "one-cycle"
+STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.study_records
 WEIGHTS_FILE = "weights.npz"
 REDO = "do not edit records by hand: run it again, or restore the file from version control"
 # Fields of run.json, with dots for nesting. Only a record that names the `source` it was
@@ -289,12 +290,14 @@ def read_records(folder=ROOT / "runs"):
         folder: path of `runs/`.
 
     Returns:
-        List of `Record`. An unfinished run (`plan.json`, but no `run.json`) is passed over.
+        List of `Record`. The folder of the studies is passed over, and an unfinished run
+        (`plan.json`, but no `run.json`), too.
 
     Raises:
         ValueError: when a folder in it is no sound record.
     """
     folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
+    folders = [path for path in folders if path.name != STUDIES]
     # A run that is under way has a plan and no record yet.
     folders = [
         path

@@ -16,11 +16,13 @@ from pathlib import Path
 from utils.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.records import (
     ROOT,
+    STUDIES,
     SUBMISSION,
     mean_and_deviation,
     read_records,
     reported_record,
 )
+from utils.study_records import STUDY_FILE, read_study, study_table
 
 # The public address, "owner/name". Empty: it is not known yet, and nothing links to it.
 REPOSITORY = ""
@@ -42,7 +44,8 @@ def _range(interval):
 
 
 def results_block(records):
-    """Markdown table of all runs, without links, so that it reads the same in a notebook."""
+    """Markdown table of all runs on CIFAR-10, without links: it reads the same in a notebook."""
+    records = [record for record in records if record.on_cifar10]
     lines = [
         "| run | model | epochs | data | ran on | final accuracy (95 % interval) | best epoch | "
         + "with mirror image | minutes (compiling) |",
@@ -163,6 +166,28 @@ def epoch_log_block(records):
     return "\n".join(lines)
 
 
+def studies_block(folder):
+    """Table and figures of every study in a folder of `runs/`, or what makes one.
+
+    Args:
+        folder: path of `runs/studies`.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        ValueError: as `utils.study_records.read_study`.
+    """
+    parts = []
+    for path in sorted(Path(folder).glob(f"*/{STUDY_FILE}")):
+        study = read_study(path.parent)
+        parts += [f"### {study.title}", study_table(study)]
+        for figure in sorted(path.parent.glob("*.png")):
+            address = f"runs/{STUDIES}/{path.parent.name}/{figure.name}"
+            parts.append(f"![{study.title}]({address})")
+    return "\n\n".join(parts) or "*No study is recorded yet; the commands below make them.*"
+
+
 def colab_block(repository=None):
     """How to open the notebook in Colab: a badge, or by upload while no address is known.
 
@@ -202,13 +227,20 @@ def check_repository(repository):
     return repository
 
 
-def make_blocks(records, repository):
-    """All generated blocks, by name."""
+def make_blocks(runs, repository):
+    """All generated blocks, by name.
+
+    Args:
+        runs: path of `runs/`.
+        repository: str, see `colab_block`.
+    """
+    records = read_records(runs)
     return {
         "results": results_block(records),
         "heatmaps": heatmap_block(records),
         "status": status_block(records),
         "epoch-log": epoch_log_block(records),
+        "studies": studies_block(Path(runs) / STUDIES),
         "colab": colab_block(repository),
     }
 
@@ -296,7 +328,7 @@ def renewed_files(root=ROOT, repository=None):
     if repository is None:
         repository = re.search(r'^REPOSITORY = "([^"\n]*)"', code, flags=re.MULTILINE)[1]
     check_repository(repository)
-    blocks = make_blocks(read_records(root / "runs"), repository)
+    blocks = make_blocks(root / "runs", repository)
     readme = root / "README.md"
     text = readme.read_text(encoding="utf-8")
     files = {

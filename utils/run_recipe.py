@@ -156,25 +156,27 @@ def main(arguments=None):
     for name, kind in OPTIONS.items():
         parser.add_argument("--" + name.replace("_", "-"), type=kind)
     args = parser.parse_args(arguments)
+    return exit_status(lambda: _run(args))
+
+
+def _run(args):
+    dataset, validation = load_split(args.data, args.hold_out)
+    changes = {name: getattr(args, name) for name in OPTIONS}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    recipe = dataclasses.replace(RECIPES[args.recipe], **changes)
+    options = {"seed": args.seed, "validation": validation, "precision": args.precision}
+    _, record = run_recipe(recipe, dataset, args.output, profile="shell", **options)
+    final = record["final"]
+    print(f"final accuracy {final['accuracy']:.4f} on {final['images']:,} images: {validation}")
+
+
+def exit_status(command):
+    """Runs a command of the shell: 0, or 1 after one line about an error that the user can mend."""
     try:
-        dataset, validation = load_split(args.data, args.hold_out)
-        changes = {name: getattr(args, name) for name in OPTIONS}
-        changes = {name: value for name, value in changes.items() if value is not None}
-        recipe = dataclasses.replace(RECIPES[args.recipe], **changes)
-        _, record = run_recipe(
-            recipe,
-            dataset,
-            args.output,
-            profile="shell",
-            seed=args.seed,
-            validation=validation,
-            precision=args.precision,
-        )
+        command()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    final = record["final"]
-    print(f"final accuracy {final['accuracy']:.4f} on {final['images']:,} images: {validation}")
     return 0
 
 

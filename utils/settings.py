@@ -91,7 +91,8 @@ class Settings:
         recipe: the training recipe, scaled to the profile.
         train_images, test_images: the most images to use; None means all.
         range_test_steps: length of the learning-rate range test.
-        explain_images: how many test images the faithfulness figures use.
+        explain_images: how many test images insertion and deletion use.
+        painted_images: how many painted shapes the pointing game uses.
         seed: seed of weights, data order and augmentation.
     """
 
@@ -102,6 +103,7 @@ class Settings:
     test_images: int | None
     range_test_steps: int
     explain_images: int
+    painted_images: int
     seed: int = 0
 
     @property
@@ -133,13 +135,13 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
     data = (data or environ.get("ASSIGNMENT_DATA") or "auto").strip()
     recipe = RECIPES["one-cycle"]
     if profile == "full":
-        return Settings(profile, data, recipe, None, None, 100, 1000)
+        return Settings(profile, data, recipe, None, None, 100, 1000, 1000)
     if profile == "quick":
         recipe = replace(recipe, depth=20, epochs=4, batch_size=128, max_lr=0.4)
-        return Settings(profile, data, recipe, 25_000, 10_000, 60, 200)
+        return Settings(profile, data, recipe, 25_000, 10_000, 60, 500, 1000)
     if profile == "smoke":
         recipe = replace(recipe, depth=11, epochs=2, batch_size=32)
-        return Settings(profile, data, recipe, 256, 100, 20, 20)
+        return Settings(profile, data, recipe, 256, 100, 20, 20, 50)
     raise ValueError(
         f"Unknown profile {profile!r}; choose one of {', '.join(PROFILES)} in the form field or "
         f"in the environment variable ASSIGNMENT_PROFILE."

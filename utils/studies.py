@@ -6,14 +6,13 @@ and prints the table. Interrupted, the same command goes on; runs that are done 
 
 import argparse
 import dataclasses
-import math
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.records import mean_and_deviation, read_record
-from utils.run_recipe import load_split, run_recipe
+from utils.run_recipe import exit_status, load_split, run_recipe
 from utils.settings import RECIPES
+from utils.study_records import read_study, study_table, write_study
 
 
 class Entry(NamedTuple):
@@ -74,13 +73,18 @@ def length():
     ]
 
 
-STUDIES = {"fixes": fixes, "super-convergence": super_convergence, "length": length}
+STUDIES = {
+    "fixes": ("What each fix is worth, one after the other", fixes),
+    "super-convergence": ("Super-convergence", super_convergence),
+    "length": ("One cycle of different lengths", length),
+}
 
 
-def run_study(entries, dataset, folder, seeds, *, validation, changes=None, precision=None):
+def run_study(title, entries, dataset, folder, seeds, *, validation, changes=None, precision=None):
     """Trains every entry of a study with every seed.
 
     Args:
+        title: str, heads the table.
         entries: list of `Entry`.
         dataset: `utils.data.Dataset`.
         folder: path of the study; each run gets a folder in it.
@@ -89,6 +93,7 @@ def run_study(entries, dataset, folder, seeds, *, validation, changes=None, prec
         changes: dict of recipe fields to change in all entries, to rehearse in small.
         precision: Keras dtype policy, by default the device's own.
     """
+    write_study(folder, title, {entry.name: entry.label for entry in entries})
     for seed in seeds:  # the seeds outside: after the first, every entry has one run
         for entry in entries:
             target = Path(folder) / f"{entry.name}-seed-{seed}"
@@ -107,67 +112,6 @@ def run_study(entries, dataset, folder, seeds, *, validation, changes=None, prec
             )
 
 
-def read_study(folder, entries):
-    """The records of a study, by entry.
-
-    Args:
-        folder: path of the study.
-        entries: list of `Entry`.
-
-    Returns:
-        List of (entry, records), without the entries that have no run.
-
-    Raises:
-        ValueError: when a record is unsound, or two runs were measured on different images.
-    """
-    found, measured = [], {}
-    for entry in entries:
-        paths = sorted(Path(folder).glob(f"{entry.name}-seed-*/run.json"))
-        records = [read_record(path.parent) for path in paths]
-        for record in records:
-            data = record.run["data"]
-            measured.setdefault((data["content_hash"], data["validation"]), record.name)
-        if records:
-            found.append((entry, records))
-    if len(measured) > 1:
-        raise ValueError(
-            f"{folder}: the runs {', '.join(measured.values())} were measured on different images, "
-            f"so they cannot be compared; repeat those that are off."
-        )
-    return found
-
-
-def study_table(results):
-    """Markdown table of a study: mean and spread over seeds, and the change from line to line.
-
-    Args:
-        results: list from `read_study`, not empty.
-
-    Returns:
-        str.
-    """
-    lines = [
-        "| what | runs | final accuracy, mean ± deviation | change | minutes a run |",
-        "| --- | ---: | --- | ---: | ---: |",
-    ]
-    before = None
-    for entry, records in results:
-        mean, deviation = mean_and_deviation(
-            [record.run["final"]["accuracy"] for record in records]
-        )
-        spread = "" if math.isnan(deviation) else f" ± {100 * deviation:.2f}"
-        change = "" if before is None else f"{100 * (mean - before):+.2f}"
-        minutes = mean_and_deviation([record.run["seconds"] / 60 for record in records])[0]
-        lines.append(
-            f"| {entry.label} | {len(records)} | {100 * mean:.2f}{spread} % | {change} | "
-            f"{minutes:.1f} |"
-        )
-        before = mean
-    data = results[0][1][0].run["data"]
-    lines += ["", f"Measured on {data['validation']}; {data['source']}. Last epoch of every run."]
-    return "\n".join(lines)
-
-
 def main(arguments=None):
     """Parses the command line, runs the study and prints its table; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m utils.studies", description=__doc__)
@@ -180,26 +124,19 @@ def main(arguments=None):
     parser.add_argument("--depth", type=int, help="of every network, to rehearse in small")
     parser.add_argument("--epochs", type=int, help="of every run, to rehearse in small")
     args = parser.parse_args(arguments)
-    try:
-        if args.seeds < 1:
-            raise ValueError(f"--seeds must be at least 1, got {args.seeds}.")
-        dataset, validation = load_split(args.data, args.hold_out)
-        changes = {key: getattr(args, key) for key in ("depth", "epochs") if getattr(args, key)}
-        folder, entries = args.output or f"build/{args.study}", STUDIES[args.study]()
-        run_study(
-            entries,
-            dataset,
-            folder,
-            range(args.seeds),
-            validation=validation,
-            changes=changes,
-            precision=args.precision,
-        )
-        print(study_table(read_study(folder, entries)))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: _run(args))
+
+
+def _run(args):
+    if args.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {args.seeds}.")
+    dataset, validation = load_split(args.data, args.hold_out)
+    changes = {key: getattr(args, key) for key in ("depth", "epochs") if getattr(args, key)}
+    title, make_entries = STUDIES[args.study]
+    folder = args.output or f"build/{args.study}"
+    options = {"validation": validation, "changes": changes, "precision": args.precision}
+    run_study(title, make_entries(), dataset, folder, range(args.seeds), **options)
+    print(study_table(read_study(folder)))
 
 
 if __name__ == "__main__":
