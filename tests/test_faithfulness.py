@@ -1,5 +1,7 @@
 """Measures of faithfulness, on maps whose value is known."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -10,13 +12,21 @@ from utils import faithfulness
 from utils.faithfulness import (
     cam_identity_gap,
     cascading_randomization,
+    convex_hulls,
     energy_inside,
     pointing_game,
+    pointing_table,
     randomized,
     spearman,
 )
-from utils.perturbation import random_maps
+from utils.gradcam import grad_cam
+from utils.perturbation import center_gaussian_maps, random_maps
+from utils.records import read_record
 from utils.resnet import resnet_v2
+from utils.shapes import make_shapes
+from utils.weights import load_trained
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def point(row, column, value=1.0):
@@ -70,6 +80,47 @@ def test_bad_maps_and_masks(measure):
             measure(bad_maps, bad_masks)
     with pytest.raises(ValueError, match="ReLU"):
         energy_inside(-maps, masks)
+
+
+def test_convex_hull_fills_what_is_hollow():
+    masks = np.zeros((2, 9, 9), bool)
+    masks[0, 2:7, 2:7] = True
+    masks[0, 4, 4] = False  # a ring
+    masks[1, 2:7, 2] = masks[1, 6, 2:7] = True  # an L
+    hulls = convex_hulls(masks)
+    assert hulls.dtype == bool and (hulls >= masks).all()
+    assert hulls[0, 2:7, 2:7].all() and hulls[0].sum() == 25
+    assert hulls[1, 4, 4] and not hulls[1, 2, 6] and not hulls[1, :, :2].any()
+
+
+def test_pointing_table_counts_mask_and_hull_apart():
+    masks = np.zeros((2, 8, 8), bool)
+    masks[:, 1:4, 1:4] = True
+    masks[:, 2, 2] = False  # 8 of 64 pixels, 9 with the hole
+    maps = {"hole": np.concatenate([point(2, 2), point(1, 1)]), "flat": np.ones((2, 8, 8))}
+    head, hole, flat, area = pointing_table(maps, masks).splitlines()
+    assert head.split() == ["on", "object", "in", "hull", "heat"]
+    assert hole.split() == ["hole", "50.0", "%", "100.0", "%", "4.00", "times"]
+    assert flat.split() == ["flat", "0.0", "%", "0.0", "%", "1.00", "times"]
+    assert area.split() == ["by", "area", "12.5", "%", "14.1", "%", "1.00", "times"]
+
+
+def test_trained_maps_find_painted_objects_and_those_of_random_weights_do_not():
+    """The network of `runs/shapes-resnet20v2`, on shapes that it has never seen."""
+    trained = load_trained(read_record(ROOT / "runs" / "shapes-resnet20v2"))
+    images, labels, masks = make_shapes(1000, seed=2021)
+    hulls, area = convex_hulls(masks), masks.mean(axis=(1, 2))
+    found, heat = {}, {}
+    for name, model in {"trained": trained, "random": randomized(trained)}.items():
+        maps = grad_cam(model, images, labels)
+        found[name] = pointing_game(maps, hulls).mean()
+        heat[name] = (energy_inside(maps, masks) / area).mean()
+    assert found["trained"] >= 0.95 and heat["trained"] >= 3
+    # By chance 20.2 % and 1.00 times; 1,000 images leave a standard deviation of 1.3 %.
+    assert hulls.mean() - 0.08 < found["random"] < hulls.mean() + 0.08
+    assert 0.75 < heat["random"] < 1.25
+    center = pointing_game(center_gaussian_maps(1000, 32, 32), hulls).mean()
+    assert found["trained"] > center + 0.2  # objects lie near the middle: a guess, not a reason
 
 
 # Randomization --------------------------------------------------------------------------------

@@ -6,9 +6,11 @@
 
 from typing import NamedTuple
 
+import cv2
 import keras
 import numpy as np
 
+from utils.epoch_log import align_columns
 from utils.gradcam import GradCAM, default_layer
 
 
@@ -58,6 +60,52 @@ def energy_inside(maps, masks):
     total = maps.sum(axis=(1, 2))
     inside = (maps * masks).sum(axis=(1, 2))
     return np.where(total > 0, inside / np.where(total > 0, total, 1), masks.mean(axis=(1, 2)))
+
+
+def convex_hulls(masks):
+    """Fills the hollows of objects: the smallest convex region around each of them.
+
+    The hollow is no background to a network that tells a ring from a disc: the hole *is* the
+    evidence, and the hottest pixel rightly lies in it, off the mask.
+
+    Args:
+        masks: bool (N, h, w), each with an object.
+
+    Returns:
+        bool (N, h, w).
+    """
+    filled = np.zeros(masks.shape, "uint8")
+    for mask, target in zip(masks, filled):
+        rows, columns = np.nonzero(mask)
+        points = np.stack([columns, rows], axis=1).astype("int32")
+        cv2.fillConvexPoly(target, cv2.convexHull(points), 1)
+    return filled > 0
+
+
+def pointing_table(maps, masks):
+    """Where the hottest pixel and the heat of several maps lie, as lines of text.
+
+    Args:
+        maps: dict of name to maps (N, h, w), finite, >= 0.
+        masks: bool (N, h, w), True on the object.
+
+    Returns:
+        str; a line for each name, and one for a map that knows nothing. `on object` and `in hull`
+        are pointing accuracies, on the object itself and in its convex hull; `heat` is the mean
+        energy on the object, relative to what its area would get.
+
+    Raises:
+        ValueError: as `energy_inside`.
+    """
+    hulls, area = convex_hulls(masks), masks.mean(axis=(1, 2))
+    rows = [("", "on object", "in hull", "heat")]
+    for name, one in maps.items():
+        hits = (pointing_game(one, region).mean() for region in (masks, hulls))
+        heat = (energy_inside(one, masks) / area).mean()
+        rows.append((name, *(f"{100 * share:.1f} %" for share in hits), f"{heat:.2f} times"))
+    chance = (f"{100 * region.mean():.1f} %" for region in (masks, hulls))
+    rows.append(("by area", *chance, "1.00 times"))
+    return align_columns(rows)
 
 
 class Randomization(NamedTuple):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from utils.epoch_log import align_columns
+
 
 class PerturbationCurves(NamedTuple):
     """Result of `insertion_deletion`; areas are means of the curves over the fraction 0..1."""
@@ -170,9 +172,7 @@ def perturbation_table(curves):
             lead = sign * (getattr(curves[method], field) - area)
             cells.append("" if name == method else "{:+.3f} +- {:.3f}".format(*mean_interval(lead)))
         rows.append(cells)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    return align_columns(rows)
 
 
 def _check_perturbation(images, maps, targets, steps):
