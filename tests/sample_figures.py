@@ -14,6 +14,7 @@ Randomization = namedtuple("Randomization", "layers correlations")
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 32, 32, 3), dtype="uint8")
 OVERLAYS = RNG.integers(0, 256, (40, 64, 64, 3), dtype="uint8")
+PHOTO = RNG.integers(0, 256, (120, 180, 3), dtype="uint8")
 LABELS = np.arange(40) % 10
 STEPS = np.arange(500)
 ONE_CYCLE = np.interp(STEPS, [0, 149, 499], [0.03, 0.8, 1e-6])
@@ -127,6 +128,12 @@ FIGURES = {
     ),
     "cam methods, one": lambda: plots_gradcam.plot_cam_methods(
         IMAGES[:1], {"Grad-CAM": OVERLAYS[:1]}, ["cat"]
+    ),
+    "photo, wide": lambda: plots_gradcam.plot_photo(
+        PHOTO, IMAGES[0], PHOTO[::-1], np.array([0.62, 0.2, *[0.0225] * 8]), NAMES
+    ),
+    "photo, high": lambda: plots_gradcam.plot_photo(
+        PHOTO.swapaxes(0, 1), IMAGES[0], PHOTO.swapaxes(0, 1), np.eye(10)[1], NAMES
     ),
     "cam depth": lambda: plots_gradcam.plot_cam_depth(IMAGES[0], OVERLAYS[:5], LAYERS),
     "faithfulness": lambda: plots_gradcam.plot_faithfulness(

@@ -12,6 +12,7 @@ from utils import faithfulness
 from utils.faithfulness import (
     cam_identity_gap,
     cascading_randomization,
+    completeness_gap,
     convex_hulls,
     energy_inside,
     pointing_game,
@@ -216,8 +217,35 @@ def test_cam_identity_holds(images, monkeypatch):
     assert cam_identity_gap(model, images) == pytest.approx(0.01, rel=0.02)
 
 
-def test_cam_identity_needs_its_head(images):
+@pytest.mark.parametrize("gap", [cam_identity_gap, completeness_gap])
+def test_identities_hold_with_trained_weights(gap):
+    trained = load_trained(read_record(ROOT / "runs" / "shapes-resnet20v2"))
+    images, labels, _ = make_shapes(20, seed=3)
+    assert gap(trained, images) < 1e-5
+    assert gap(trained, images, labels) < 1e-5
+
+
+def test_completeness_holds_with_and_without_bias_and_would_notice(images, monkeypatch):
+    model = resnet_v2(11)
+    model.get_layer("logits").bias.assign(np.arange(10) / 10)
+    assert completeness_gap(model, images) < 1e-5
+    assert completeness_gap(model, images, 3) < 1e-5
+    pooled = model.get_layer("avg_pool").output
+    bare = keras.Model(model.input, layers.Dense(4, use_bias=False)(pooled))
+    assert completeness_gap(bare, images) < 1e-5
+    # And it would notice: a ReLU loses what speaks against the class.
+    original = faithfulness.GradCAM.__call__
+
+    def cut(self, *arguments, **options):
+        return original(self, *arguments, **options | {"signed": False})
+
+    monkeypatch.setattr(faithfulness.GradCAM, "__call__", cut)
+    assert completeness_gap(model, images, 3) > 0.01
+
+
+@pytest.mark.parametrize("gap", [cam_identity_gap, completeness_gap])
+def test_identities_need_their_head(images, gap):
     inputs = keras.Input((32, 32, 3))
     x = layers.Flatten()(layers.Conv2D(2, 3)(inputs))
     with pytest.raises(ValueError, match="global average pooling and one Dense"):
-        cam_identity_gap(keras.Model(inputs, layers.Dense(2)(x)), images)
+        gap(keras.Model(inputs, layers.Dense(2)(x)), images)

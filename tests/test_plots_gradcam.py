@@ -57,6 +57,14 @@ ZEROS = np.zeros((32, 32, 3), "uint8")
             lambda: plots_gradcam.plot_cam_methods([ZEROS], {"x": [ZEROS] * 2}, ["cat"]),
             r"1 images, 1 names and overlays \{'x': 2\}",
         ),
+        (
+            lambda: plots_gradcam.plot_photo(ZEROS, ZEROS, ZEROS[:9], np.ones(2), "ab"),
+            r"one size, got \(32, 32, 3\) and \(9, 32, 3\)",
+        ),
+        (
+            lambda: plots_gradcam.plot_photo(ZEROS, ZEROS, ZEROS, np.ones(3), "ab"),
+            r"probabilities must have shape \(2\)",
+        ),
         (lambda: plots_gradcam.plot_cam_depth(ZEROS, [ZEROS], []), "1 overlays and 0 names"),
         (lambda: plots_gradcam.plot_faithfulness({}), "1 to 4 methods, got 0"),
         (

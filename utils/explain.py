@@ -5,6 +5,7 @@ import numpy as np
 from utils.evaluation import first_of_each_class
 from utils.gradcam import grad_cam
 from utils.overlay import overlay
+from utils.photo import center_square
 from utils.plots_gradcam import Caption, plot_cam_gallery, plot_cam_methods
 
 # How the figure of all methods names them; a contrast is a target, not a method, but looks its own.
@@ -95,3 +96,20 @@ def method_comparison(model, dataset, predictions, chosen):
     overlays["Grad-CAM,\ncontrast"] = _overlays(model, images, first, contrast=second)
     rows = [f"{names[a]},\nnot {names[b]}" for a, b in zip(first, second)]
     return plot_cam_methods(images, overlays, rows)
+
+
+def photo_overlay(photo, heatmap):
+    """Draws a map over the whole photo; it covers the central square that the network has seen.
+
+    Args:
+        photo: uint8 RGB (H, W, 3), from `utils.photo.load_photo`.
+        heatmap: (h, w) in 0..1, the map of the small square image.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+    """
+    top, left, side = center_square(photo)
+    square = slice(top, top + side), slice(left, left + side)
+    result = photo.copy()
+    result[square] = overlay(photo[square], heatmap, size=side)
+    return result
