@@ -4,7 +4,7 @@ import pytest
 from sample_data import noise
 
 from utils import peak_study, run_recipe
-from utils.lr_range import RangeTestResult, Suggestions
+from utils.lr_curve import RangeTestResult, Suggestions
 from utils.plots import plot_peak_study
 from utils.records import read_record
 from utils.settings import RECIPES

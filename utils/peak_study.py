@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from utils.figures import save_png
-from utils.lr_range import RangeTestResult, range_test
+from utils.lr_curve import RangeTestResult
+from utils.lr_range import range_test
 from utils.plots import plot_peak_study
 from utils.run_recipe import exit_status, load_split
 from utils.runtime import describe_runtime
@@ -36,7 +37,7 @@ def sweep(recipe, dataset, path, *, num_steps=100, seed=0):
         seed: int.
 
     Returns:
-        `utils.lr_range.RangeTestResult`.
+        `utils.lr_curve.RangeTestResult`.
     """
     if not path.exists():
         runtime = describe_runtime()

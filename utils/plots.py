@@ -122,7 +122,7 @@ def plot_range_test(result, suggestions=None, peak=None):
     label can meet another label or another label's line.
 
     Args:
-        result: a `utils.lr_range.RangeTestResult`, or anything with its lr (> 0), loss, smoothed
+        result: a `utils.lr_curve.RangeTestResult`, or anything with its lr (> 0), loss, smoothed
             (equal lengths) and stopped_because.
         suggestions: named tuple of learning rates (steep, minimum, valley, slide), or None; a
             suggestion that is None or NaN is left out.
