@@ -185,7 +185,7 @@ def studies_block(folder):
         for figure in sorted(path.parent.glob("*.png")):
             address = f"runs/{STUDIES}/{path.parent.name}/{figure.name}"
             parts.append(f"![{study.title}]({address})")
-    return "\n\n".join(parts) or "*No study is recorded yet; the commands below make them.*"
+    return "\n\n".join(parts) or "*No study is recorded yet; the commands above make them.*"
 
 
 def colab_block(repository=None):
