@@ -35,6 +35,10 @@ def test_command_from_range_test_to_figure(tmp_path, monkeypatch, capsys):
     assert (folder / "peaks.png").stat().st_size > 5_000
     assert peak_study.main([*arguments, "--seeds", "1"]) == 0  # repeats nothing
     assert "learning rate  momentum" not in capsys.readouterr().out
+    other = [*arguments, "--seeds", "1"]
+    other[other.index("--batch-size") + 1] = "20"
+    assert peak_study.main(other) == 1  # the range test of another recipe
+    assert "recipe" in capsys.readouterr().err
 
 
 def test_a_study_without_a_result_cannot_be_drawn():

@@ -96,6 +96,14 @@ def test_runs_on_different_images_are_not_compared(folder):
         study_records.read_study(folder)
 
 
+def test_runs_of_different_recipes_have_no_mean(folder):
+    write_runs(folder, a=[0.7, 0.8])
+    path = folder / "a-seed-1" / "run.json"
+    path.write_text(path.read_text().replace('"depth": 20', '"depth": 56'))
+    with pytest.raises(ValueError, match="runs of a had different recipes or precisions"):
+        study_records.read_study(folder)
+
+
 def runs_in(folder):
     return {path.parent.name: path.read_bytes() for path in folder.glob("*/run.json")}
 
@@ -113,6 +121,11 @@ def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
     assert studies.main([*arguments, "2"]) == 0
     after = runs_in(tmp_path / "study")
     assert len(after) == 4 and after.items() >= before.items()
+    other = [*arguments, "2"]
+    other[other.index("--epochs") + 1] = "3"  # the folder of a rehearsal, say
+    capsys.readouterr()
+    assert studies.main(other) == 1
+    assert "finished run with other settings" in capsys.readouterr().err
     record = read_record(tmp_path / "study" / "step-decay-50-seed-1")
     assert record.run["seed"] == 1 and "held out" in record.run["data"]["validation"]
 

@@ -15,6 +15,7 @@ from utils.figures import save_png
 from utils.lr_curve import RangeTestResult
 from utils.lr_range import range_test
 from utils.plots import plot_peak_study
+from utils.run_folder import check_plan
 from utils.run_recipe import exit_status, load_split
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
@@ -38,13 +39,19 @@ def sweep(recipe, dataset, path, *, num_steps=100, seed=0):
 
     Returns:
         `utils.lr_curve.RangeTestResult`.
+
+    Raises:
+        ValueError: when the file's folder belongs to another recipe, data set, seed or length.
     """
+    runtime = describe_runtime()
+    plan = {"recipe": dataclasses.asdict(recipe), "content_hash": dataset.content_hash}
+    plan |= {"num_steps": num_steps, "seed": seed, "precision": runtime.precision}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_plan(path.parent, plan)
     if not path.exists():
-        runtime = describe_runtime()
         model = build_model(recipe, dataset.x_train, seed=seed, dtype=runtime.precision)
         compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
         batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
         range_test(model, batches, num_steps=num_steps).save_csv(path)
     return RangeTestResult.load_csv(path)
 

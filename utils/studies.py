@@ -6,11 +6,14 @@ and prints the table. Interrupted, the same command goes on; runs that are done 
 
 import argparse
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.records import read_record
 from utils.run_recipe import exit_status, load_split, run_recipe
+from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.study_records import read_study, study_table, write_study
 
@@ -23,7 +26,7 @@ class Entry(NamedTuple):
     recipe: object  # utils.settings.Recipe
 
 
-# From the recipe of 2019 to ours, one change at a time, in the order of the fields they touch.
+# From the recipe of 2019 to ours, one change at a time.
 FIXES = (
     ("eraser", "eraser fills with the mean color", {"erase_fill": (0.0, 0.0)}),
     ("batch-norm", "batch-norm momentum 0.99 to 0.9", {"bn_momentum": 0.9}),
@@ -92,16 +95,22 @@ def run_study(title, entries, dataset, folder, seeds, *, validation, changes=Non
         validation: str, what the test part of `dataset` is.
         changes: dict of recipe fields to change in all entries, to rehearse in small.
         precision: Keras dtype policy, by default the device's own.
+
+    Raises:
+        ValueError: when the folder holds a run of another recipe, seed or precision.
     """
+    precision = precision or describe_runtime().precision
     write_study(folder, title, {entry.name: entry.label for entry in entries})
     for seed in seeds:  # the seeds outside: after the first, every entry has one run
         for entry in entries:
             target = Path(folder) / f"{entry.name}-seed-{seed}"
+            recipe = dataclasses.replace(entry.recipe, **(changes or {}))
             if (target / "run.json").exists():
+                _check_same(target, recipe, seed, precision)
                 continue
             print(f"{target.name}: {entry.label}", flush=True)
             run_recipe(
-                dataclasses.replace(entry.recipe, **(changes or {})),
+                recipe,
                 dataset,
                 target,
                 profile="study",
@@ -110,6 +119,20 @@ def run_study(title, entries, dataset, folder, seeds, *, validation, changes=Non
                 precision=precision,
                 keep_weights=False,
             )
+
+
+def _check_same(folder, recipe, seed, precision):
+    """Refuses a finished run with other settings, of a rehearsal for example."""
+    found = read_record(folder).run
+    wanted = json.loads(json.dumps(dataclasses.asdict(recipe)))  # tuples as lists, as in the file
+    wanted |= {"seed": seed, "precision": precision}
+    found = found["recipe"] | {key: found[key] for key in ("seed", "precision")}
+    off = {key: (found.get(key), value) for key, value in wanted.items() if found.get(key) != value}
+    if off:
+        raise ValueError(
+            f"{folder} holds a finished run with other settings (there, wanted): {off}. Choose "
+            f"another --output, or remove that folder."
+        )
 
 
 def main(arguments=None):
@@ -131,7 +154,8 @@ def _run(args):
     if args.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {args.seeds}.")
     dataset, validation = load_split(args.data, args.hold_out)
-    changes = {key: getattr(args, key) for key in ("depth", "epochs") if getattr(args, key)}
+    changes = {key: getattr(args, key) for key in ("depth", "epochs")}
+    changes = {key: value for key, value in changes.items() if value is not None}
     title, make_entries = STUDIES[args.study]
     folder = args.output or f"build/{args.study}"
     options = {"validation": validation, "changes": changes, "precision": args.precision}

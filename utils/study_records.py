@@ -51,7 +51,8 @@ def read_study(folder):
 
     Raises:
         FileNotFoundError: when the folder has no `study.json`.
-        ValueError: when a record is unsound, or two runs were measured on different images.
+        ValueError: when a record is unsound, two runs of an entry had different settings, or two
+            runs of the study were measured on different images.
     """
     plan = json.loads((Path(folder) / STUDY_FILE).read_text(encoding="utf-8"))
     found, measured = [], {}
@@ -61,6 +62,12 @@ def read_study(folder):
         for record in records:
             data = record.run["data"]
             measured.setdefault((data["content_hash"], data["validation"]), record.name)
+        settings = {json.dumps([one.run["recipe"], one.run["precision"]]) for one in records}
+        if len(settings) > 1:
+            raise ValueError(
+                f"{folder}: the runs of {name} had different recipes or precisions, so they have "
+                f"no mean: {sorted(settings)}; repeat those that are off."
+            )
         if records:
             found.append((label, records))
     if len(measured) > 1:
@@ -96,11 +103,13 @@ def study_table(study):
             f"| {label} | {len(records)} | {100 * mean:.2f}{spread} % | {change} | {minutes:.1f} |"
         )
         before = mean
-    first = study.results[0][1][0]
-    data = first.run["data"]
+    runs = [record for _, records in study.results for record in records]
+    data = runs[0].run["data"]
+    models = " and ".join(sorted({one.model for one in runs}))
+    places = "; ".join(sorted({f"{one.run['backend']}, {one.run['device']}" for one in runs}))
     lines += [
         "",
-        f"{first.model}, last epoch of every run, measured on {data['validation']}; "
-        f"{data['source']}; {first.run['backend']}, {first.run['device']}.",
+        f"{models}, last epoch of every run, measured on {data['validation']}; {data['source']}; "
+        f"{places}.",
     ]
     return "\n".join(lines)
