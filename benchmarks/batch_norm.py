@@ -61,7 +61,7 @@ def main(arguments=None):
     for _ in range(args.repeat):  # in turn, so that a slow minute hits both
         for name, train in trainers.items():
             seconds[name].append(train())
-    print(f"{runtime}; ResNet{args.depth}v2, batches of {args.batch_size}, {dtype}")
+    print(f"{runtime.device}; ResNet{args.depth}v2, batches of {args.batch_size}, {dtype}")
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     for name, median in medians.items():
         print(f"{name:>6}: {count / median:8.1f} images a second")

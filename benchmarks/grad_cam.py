@@ -85,7 +85,7 @@ def main(arguments=None):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (args.images, 32, 32, 3)).astype("float32")
     if args.serve:
-        return serve(pytorch_grad_cam(model, images, args.batch_size))
+        return serve(pytorch_grad_cam(model, images, args.batch_size), args.precision)
     kinds = {"forward pass": forward_pass, "ours": ours}
     if importlib.util.find_spec("tf_keras_vis") and keras.backend.backend() == "tensorflow":
         kinds["tf-keras-vis"] = tf_keras_vis
@@ -102,7 +102,8 @@ def main(arguments=None):
     for _ in range(args.repeat):  # in turn, so that a slow minute hits all
         for name, measure in measures.items():
             seconds[name].append(measure())
-    print(f"{describe_runtime()}; ResNet{args.depth}v2 in {args.precision}, {args.images} images")
+    device = describe_runtime().device
+    print(f"{device}; ResNet{args.depth}v2 in {args.precision}, {args.images} images")
     base = statistics.median(seconds["ours"])
     for name, times in seconds.items():
         ratios = sorted(one / mine for one, mine in zip(times, seconds["ours"]))

@@ -135,8 +135,10 @@ def main(arguments=None):
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
         makers = {"ours": ours, "defaults": defaults, "torch": plain_torch, "copy": copy}
-        make = makers[args.serve.partition("-")[0]]
-        return serve(make(args, images, rng.integers(0, 10, count)))
+        kind = args.serve.partition("-")[0]
+        precisions = {"ours": args.precision or describe_runtime().precision, "defaults": "float32"}
+        run = makers[kind](args, images, rng.integers(0, 10, count))
+        return serve(run, precisions.get(kind, "bfloat16"))
     measure(args, count)
 
 
@@ -161,27 +163,26 @@ def measure(args, count):
             seconds[name].append(worker.seconds())
     for worker in workers.values():
         worker.close()
-    runtime = describe_runtime()
     result = {
-        "device": runtime.device,
-        "versions": runtime.versions(),
         "git_commit": git_commit(),
         "depth": args.depth,
         "batch_size": args.batch_size,
         "images": count,
         "variants": {
-            name: {"what": chosen[name][1], "seconds": times}
+            name: {"what": chosen[name][1], **workers[name].facts, "seconds": times}
             for name, times in seconds.items()
             if name != "copy"
         },
     }
-    print(f"{runtime.device}; ResNet{args.depth}v2, batches of {args.batch_size}")
+    devices = sorted({worker.facts["device"] for worker in workers.values()})
+    print(f"{'; '.join(devices)}; ResNet{args.depth}v2, batches of {args.batch_size}")
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     first = next(iter(workers))
     for name in result["variants"]:
         ratios = sorted(mine / one for mine, one in zip(seconds[first], seconds[name]))
+        what = f"{chosen[name][1]}, {workers[name].facts['precision']}"
         print(
-            f"{chosen[name][1]:>55}: {count / medians[name]:9.0f} images a second, "
+            f"{what:>70}: {count / medians[name]:9.0f} images a second, "
             f"{medians[first] / medians[name]:.2f} of the first "
             f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
         )
