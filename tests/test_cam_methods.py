@@ -106,6 +106,7 @@ def test_a_function_as_target(model, images):
     close_signed(maps, expected)
     explain = GradCAM(model, score=lambda logits: logits[:, 3])
     close_signed(explain(images, signed=True).maps, grad_cam(model, images, 3, **RAW))
+    assert (explain(images).targets == -1).all()  # no class is explained
     with pytest.raises(ValueError, match="either a function as target, or classes"):
         explain(images, 3)
     with pytest.raises(ValueError, match=r"one score an image, shape \(n,\)"):
@@ -133,7 +134,24 @@ def test_several_layers_are_averaged(model, images):
             grad_cam(model, images, 3, **bad)
 
 
+def test_signed_maps_of_several_layers_have_one_scale(model, images):
+    names = ["stage2_block1_add", "last_relu"]
+    for maps in (
+        grad_cam(model, images, 3, names, signed=True),
+        grad_cam(model, images, 3, "last_relu", signed=True),
+    ):
+        np.testing.assert_allclose(np.abs(maps).max(axis=(1, 2)), 1, rtol=1e-6)
+    each = [grad_cam(model, images, 3, name, signed=True) for name in names]
+    mean = np.mean(each, axis=0)
+    expected = mean / np.abs(mean).max((1, 2), keepdims=True)
+    np.testing.assert_allclose(grad_cam(model, images, 3, names, signed=True), expected, atol=1e-6)
+
+
 def test_eigen_cam_asks_for_no_class(model, images):
+    with pytest.raises(ValueError, match="knows no contrast"):
+        grad_cam(model, images, 3, contrast=5, method="eigen-cam")
+    with pytest.raises(ValueError, match="eigen-cam explains no function"):
+        grad_cam(model, images, lambda logits: logits[:, 0], method="eigen-cam")
     first, other = (grad_cam(model, images, c, method="eigen-cam", **RAW) for c in (0, 9))
     np.testing.assert_array_equal(first, other)
     activations, _ = values_at(model, images, "last_relu", "logits")

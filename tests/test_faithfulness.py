@@ -106,6 +106,13 @@ def test_pointing_table_counts_mask_and_hull_apart():
     assert area.split() == ["by", "area", "12.5", "%", "14.1", "%", "1.00", "times"]
 
 
+def test_pointing_table_refuses_what_pointing_game_refuses():
+    with pytest.raises(ValueError, match=r"masks \[1\] are empty"):
+        pointing_table(
+            {"x": np.ones((2, 8, 8))}, square_mask(2) & np.array([True, False])[:, None, None]
+        )
+
+
 def test_trained_maps_find_painted_objects_and_those_of_random_weights_do_not():
     """The network of `runs/shapes-resnet20v2`, on shapes that it has never seen."""
     trained = load_trained(read_record(ROOT / "runs" / "shapes-resnet20v2"))
@@ -223,6 +230,11 @@ def test_identities_hold_with_trained_weights(gap):
     images, labels, _ = make_shapes(20, seed=3)
     assert gap(trained, images) < 1e-5
     assert gap(trained, images, labels) < 1e-5
+
+
+def test_fractions_of_pixels_are_rounded_alike_on_both_sides(images):
+    model = resnet_v2(11)
+    assert cam_identity_gap(model, images.clip(0, 254) + 0.6) < 1e-5
 
 
 def test_completeness_holds_with_and_without_bias_and_would_notice(images, monkeypatch):

@@ -265,6 +265,9 @@ def test_probabilities_are_refused():
     pixels = np.ones((1, 16, 16, 3))
     with pytest.raises(ValueError, match="'scores' applies softmax.*from_logits=True"):
         grad_cam(probable, pixels)
+    instance = small(lambda x: classify(layers.Conv2D(4, 3)(x), activation=layers.Softmax()))
+    with pytest.raises(ValueError, match="'scores' applies softmax"):
+        grad_cam(instance, pixels)
     separate = small(lambda x: layers.Softmax()(classify(layers.Conv2D(4, 3)(x))))
     with pytest.raises(ValueError, match="softmax"):
         grad_cam(separate, pixels)

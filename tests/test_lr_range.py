@@ -312,3 +312,36 @@ def test_models_it_cannot_test():
     unbuilt.compile("sgd", "mse")
     with pytest.raises(ValueError, match="0 fixed inputs and 0 outputs; use a functional"):
         range_test(unbuilt, ONES)
+
+
+def test_a_model_with_several_inputs_is_refused():
+    first, second = keras.Input((1,)), keras.Input((1,))
+    model = keras.Model([first, second], keras.layers.Add()([first, second]))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="2 fixed inputs and 1 outputs"):
+        range_test(model, ONES)
+
+
+@pytest.mark.parametrize("name", ["train_step", "compute_loss"])
+def test_a_model_with_an_objective_of_its_own_is_refused(name):
+    kind = type("Special", (keras.Model,), {name: lambda self, *arguments, **options: None})
+    inputs = keras.Input((1,))
+    model = kind(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=f"has a {name} of its own"):
+        range_test(model, ONES)
+
+
+def test_the_stop_factor_decides_where_a_diverging_test_ends():
+    """Loss x 1.5 a step, not smoothed: above factor x lowest after log(factor) / log(1.5) steps."""
+    inputs = keras.Input((1,))
+    outputs = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mae")
+    batches = [(np.full((4, 1), 1.5**n, "float32"), np.zeros((4, 1))) for n in range(30)]
+    for factor in (2.0, 4.0, 10.0):
+        options = {"start_lr": 1e-20, "end_lr": 1e-19, "num_steps": 30}  # nothing is learned
+        result = range_test(model, batches, beta=0.0, stop_factor=factor, **options)
+        steps = math.floor(math.log(factor) / math.log(1.5)) + 1
+        assert len(result.lr) == steps + 1
+        assert f"exceeds {factor:g} times its lowest value 1." in result.stopped_because

@@ -71,6 +71,14 @@ def test_ends_are_image_and_baseline_whatever_the_steps():
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, np.float32])
+def test_maps_of_every_kind_are_ranked_by_their_values(dtype):
+    curves = insertion_deletion(
+        brightness_of_mask, white(1), square_mask().astype(dtype), 1, **BLACK
+    )
+    np.testing.assert_allclose(curves.insertion_area, 1 - 4 / 64)
+
+
 def test_ties_are_broken_at_random():
     """A constant map must not profit from the storage order: the object is at the top left."""
     black, maps = np.zeros((300, 8, 8, 3), np.uint8), np.ones((300, 8, 8))
@@ -96,6 +104,8 @@ def test_center_gaussian_and_random_maps():
         ({"images": white(2).astype("float32")}, "uint8.*float32"),
         ({"maps": np.ones((2, 4, 4))}, r"\(2, 8, 8\).*got \(2, 4, 4\)"),
         ({"maps": np.full((2, 8, 8), np.nan)}, "finite"),
+        ({"images": white(2)[..., :1]}, r"uint8 \(N, h, w, 3\).*\(2, 8, 8, 1\)"),
+        ({"batch_size": 0}, "batch_size must be an int >= 1, got 0"),
         ({"targets": [1]}, r"2 ints.*\(1,\)"),
         ({"targets": 2}, "0 to 1, got 2"),
         ({"targets": -1}, "0 to 1, got -1"),

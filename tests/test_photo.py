@@ -216,3 +216,17 @@ def test_addresses_that_lead_nowhere(serve):
         load_photo(serve(lambda handler: handler.send_error(404)))
     with pytest.raises(ValueError, match="must begin with http"):
         load_photo("file:///etc/hostname")
+
+
+def test_large_photos_come_back_smaller_and_the_small_image_is_made_of_all_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 180, 3), dtype="uint8")
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    full, small = load_photo(tmp_path / "large.png", size=9)
+    np.testing.assert_array_equal(full, pixels)
+    reduced, same = load_photo(tmp_path / "large.png", size=9, max_side=60)
+    assert reduced.shape == (30, 60, 3)
+    np.testing.assert_array_equal(same, small)
+    blocks = pixels.reshape(30, 3, 60, 3, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(reduced, blocks, atol=0.51)
+    with pytest.raises(ValueError, match="max_side must be an int >= 1, got 0"):
+        load_photo(tmp_path / "large.png", max_side=0)

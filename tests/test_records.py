@@ -52,12 +52,15 @@ def test_a_sound_record_is_read(tmp_path):
     record = read_record(write_record(tmp_path / "sound"))
     assert record.model == "ResNet20v2"
     assert record.history[1]["val_accuracy"] == 0.9
-    assert record.label == "one-cycle, short; quick profile, CPU: not the full result"
+    assert record.label == "one-cycle; quick profile, CPU: not the full result"
 
 
 @pytest.mark.parametrize(
     "changes, words",
     [
+        ({"flip_averaged": {"correct": 1, "accuracy": 0.99}}, ["flip_averaged.accuracy is 0.99"]),
+        ({"final.correct": "800"}, ["a value has the wrong kind"]),
+        ({"starts": [{}]}, ["a value has the wrong kind", "epoch"]),
         ({"final.accuracy": 0.81}, ["final.accuracy is 0.81", "0.8"]),
         ({"final.correct": 801, "final.ci95": [0.775, 0.825]}, ["final.accuracy is 0.8", "0.801"]),
         ({"final.images": 1001}, ["final.images is 1001", "data.test_images is 1000"]),

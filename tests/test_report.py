@@ -50,6 +50,7 @@ def test_studies_are_shown_with_table_and_figure_and_are_no_single_runs(tmp_path
     assert "No study is recorded yet" in report.studies_block(runs / "studies")
     study = runs / "studies" / "letters"
     write_study(study, "Which letter?", {"a": "first", "b": "second"})
+    assert "No study is recorded yet" in report.studies_block(runs / "studies")  # begun, no run
     for name in ("a-seed-0", "a-seed-1", "b-seed-0"):
         write_record(study / name)
     (study / "letters.png").touch()
@@ -132,8 +133,8 @@ def project(tmp_path):
     (tmp_path / "utils").mkdir()
     code = (ROOT / "utils" / "report.py").read_text()
     (tmp_path / "utils" / "report.py").write_text(report._set_constant(code, ""))
-    names = ("results", "heatmaps", "status", "epoch-log", "colab")
-    blocks = "\n".join(f"<!-- generated:{n} -->\nold\n<!-- /generated:{n} -->\n" for n in names)
+    names = ("results", "heatmaps", "status", "epoch-log", "studies", "colab")
+    blocks = "\n".join(f"<!-- generated:{n} -->\nSTALE\n<!-- /generated:{n} -->\n" for n in names)
     (tmp_path / "README.md").write_text(f"# Title\n{blocks}\nend\n")
     title = "# Tïtle\n<!-- generated:results -->\n<!-- /generated:results -->\n"
     title += "<!-- generated:colab -->\n<!-- /generated:colab -->"
@@ -154,10 +155,10 @@ def project(tmp_path):
 def test_command_renews_and_checks(project, capsys):
     assert report.main(["--check"], project) == 1
     assert "+Model: **ResNet20v2**" in capsys.readouterr().out
-    assert "old" in (project / "README.md").read_text(), "--check must write nothing"
+    assert "STALE" in (project / "README.md").read_text(), "--check must write nothing"
     assert report.main([], project) == 0
     text = (project / "README.md").read_text()
-    assert "old" not in text and text.startswith("# Title\n") and text.endswith("\nend\n")
+    assert "STALE" not in text and text.startswith("# Title\n") and text.endswith("\nend\n")
     notebook = json.loads((project / report.NOTEBOOK).read_text())
     assert "**quick**" in "".join(notebook["cells"][0]["source"])
     assert notebook["cells"][0]["source"][0] == "# Tïtle\n"

@@ -9,6 +9,7 @@ from test_gradcam import randomize, values_at
 from utils.evaluation import predict_probabilities
 from utils.gradcam import grad_cam
 from utils.resnet import resnet_v2
+from utils.score_cam import ScoreCAM
 
 MEAN = np.array([125.3, 123.0, 113.9])
 RAW = {"method": "score-cam", "size": None, "normalize": False, "signed": True}
@@ -65,7 +66,7 @@ def test_constant_channels_have_no_say(images):
 def test_what_it_cannot_do_is_refused(model, images):
     with pytest.raises(ValueError, match="Score-CAM weighs probabilities"):
         grad_cam(model, images, 3, method="score-cam", contrast=5)
-    with pytest.raises(ValueError, match="method must be one of.*score-cam, got 'score-cam'"):
+    with pytest.raises(ValueError, match="score-cam explains no function of the logits"):
         grad_cam(model, images, lambda logits: logits[:, 0], method="score-cam")
     with pytest.raises(ValueError, match="no layer 'nowhere'"):
         grad_cam(model, images, 3, "nowhere", method="score-cam")
@@ -85,3 +86,12 @@ def test_a_model_without_normalization_is_hidden_in_black():
     x = np.random.default_rng(0).random((2, 8, 8, 3), "float32") * 255
     maps = grad_cam(plain, x, 1, method="score-cam")
     assert maps.shape == (2, 8, 8) and np.isfinite(maps).all()
+    assert ScoreCAM(plain)._hidden.tolist() == [0.0]
+
+
+def test_only_a_normalization_of_the_pixels_says_how_they_are_hidden():
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Normalization(mean=[0.5] * 3, variance=[1.0] * 3)(layers.Rescaling(1 / 255)(inputs))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(x))
+    assert ScoreCAM(keras.Model(inputs, layers.Dense(4)(x)))._hidden.tolist() == [0.0]

@@ -38,14 +38,14 @@ def grad_cam_plus_plus(activations, gradients):
     """Sum of A_k weighted by ReLU(g_k), each position by its share in the score.
 
     Chattopadhyay et al. 2018, https://arxiv.org/abs/1710.11063, Eq. 19: with Y = exp(S) the share
-    is g^2 / (2 g^2 + (sum of A_k over all positions) g^3). The positive factor exp(S) of the
-    weights is left out: it scales a map, and would overflow. There is no agreed value between
-    implementations; where g is 0 the share is 0 / 0, taken as 0.
+    is g^2 / (2 g^2 + T g^3), where T is the sum of A_k over all positions; for g > 0, which is all
+    that the ReLU lets through, that is 1 / (2 + T g). The positive factor exp(S) of the weights is
+    left out: it scales a map, and would overflow. There is no agreed value between
+    implementations; where 2 + T g is 0 the share is taken as 0.
     """
-    square = gradients**2
     total = ops.sum(activations, axis=(1, 2), keepdims=True)
-    below = 2 * square + total * square * gradients
-    share = ops.where(below != 0, square / ops.where(below != 0, below, 1), 0)
+    below = 2 + total * gradients
+    share = ops.where(below != 0, 1 / ops.where(below != 0, below, 1), 0)
     alpha = ops.sum(share * ops.relu(gradients), axis=(1, 2), keepdims=True)
     return ops.sum(alpha * activations, axis=-1)
 

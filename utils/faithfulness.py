@@ -17,7 +17,7 @@ from utils.gradcam import GradCAM, default_layer
 def pointing_game(maps, masks):
     """Tells for each map whether its maximum lies on the object.
 
-    Zhang et al. 2018, "Top-Down Neural Attention by Excitation Backprop",
+    Zhang et al. 2016, "Top-Down Neural Attention by Excitation Backprop",
     https://arxiv.org/abs/1608.00507, Section 4.1, without its tolerance of 15 pixels. A maximum
     that is reached at several pixels hits only if all of them lie on the object, so a constant
     map does not score by luck.
@@ -97,6 +97,8 @@ def pointing_table(maps, masks):
     Raises:
         ValueError: as `energy_inside`.
     """
+    for one in maps.values():
+        _, masks = _check_maps_and_masks(one, masks)
     hulls, area = convex_hulls(masks), masks.mean(axis=(1, 2))
     rows = [("", "on object", "in hull", "heat")]
     for name, one in maps.items():
@@ -125,8 +127,10 @@ def cascading_randomization(
     model. Works on a copy; the model keeps its weights.
 
     Args:
-        model, images, targets, layer, batch_size: as for `utils.gradcam.grad_cam`. The class that
-            is explained is that of the original model throughout.
+        model, images, batch_size: as for `utils.gradcam.grad_cam`.
+        targets: None, an int or N ints. The class that is explained is that of the original model
+            throughout.
+        layer: name of one layer, or None for the default.
         stages: int >= 2, number of measurements: the first after the logits layer alone, the last
             after all layers, evenly spaced in between.
         seed: int, of the random weights, see `randomized`.
@@ -210,9 +214,11 @@ def cam_identity_gap(model, images, targets=None):
         ValueError: as `grad_cam`, and when the model has another head.
     """
     before, dense = _pooling_head(model)
-    explanation = GradCAM(model)(images, targets)
+    explain = GradCAM(model)
+    images = explain.check_images(images)
+    explanation = explain(images, targets)
     trunk = keras.Model(model.inputs[0], before.output)
-    activations = trunk.predict(np.asarray(images), batch_size=256, verbose=0).astype("float32")
+    activations = trunk.predict(images, batch_size=256, verbose=0).astype("float32")
     kernel = keras.ops.convert_to_numpy(dense.kernel.value)[:, explanation.targets]
     positions = activations.shape[1] * activations.shape[2]
     cam = np.maximum(np.einsum("nhwk,kn->nhw", activations, kernel), 0) / positions

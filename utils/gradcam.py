@@ -31,9 +31,9 @@ _EXPLAINERS = weakref.WeakKeyDictionary()
 class Explanation(NamedTuple):
     """What one pass yields for N images."""
 
-    maps: np.ndarray  # float32 (N, h, w), native resolution, >= 0, not normalized
+    maps: np.ndarray  # float32 (N, h, w), native resolution, not normalized; >= 0 unless signed
     logits: np.ndarray  # float32 (N, classes)
-    targets: np.ndarray  # int64 (N,), the class that each map explains
+    targets: np.ndarray  # int64 (N,), the class that each map explains; -1: a function's score
 
 
 def default_layer(model):
@@ -70,8 +70,8 @@ def grad_cam(
 ):
     """Computes a class-activation map for each image.
 
-    Compiled once for each model, layer and method; a later call re-uses that. `GradCAM` gives the
-    logits as well.
+    Compiled once for each model, layer and method, for later calls, too. `GradCAM` gives the logits
+    as well.
 
     Args:
         model: functional `keras.Model`, one image input, ending in logits (batch, classes); its
@@ -86,16 +86,17 @@ def grad_cam(
         method: `"grad-cam"`, `"hires-cam"`, `"layer-cam"`, `"grad-cam++"` or `"eigen-cam"`, see
             `utils.cam_methods`; or `"score-cam"`, see `utils.score_cam`.
         contrast: why the target and not this class? An int, or a sequence of N ints, whose logit is
-            subtracted from that of the target.
+            subtracted from that of the target. Not with Eigen-CAM, which asks for no class, and
+            not with Score-CAM.
         signed: bool, keep what speaks against the target as negative values, instead of ReLU.
         batch_size: int >= 1, the most images in one pass.
         size: `"input"` resizes maps to the image size, None keeps the layer's resolution, an int
             gives square maps of that side. Bilinear, as in the paper.
-        normalize: divide each map by its maximum. A map that is zero everywhere (nothing speaks
-            for the class) stays zero.
+        normalize: divide each map by its largest absolute value. A map that is zero everywhere
+            (nothing speaks for the class) stays zero.
 
     Returns:
-        float32 (N, h, w); unless `signed`, >= 0; with `normalize` at most 1.
+        float32 (N, h, w); unless `signed`, >= 0; with `normalize` from -1 to 1.
 
     Raises:
         ValueError: on images, targets, method or layer that do not fit, a model that ends in
@@ -124,6 +125,11 @@ def grad_cam(
 
 def _explainer(model, layer, method, targets):
     """The compiled explainer; only those without a function of the caller are kept."""
+    if callable(targets) and method in ("eigen-cam", "score-cam"):
+        raise ValueError(
+            f"{method} explains no function of the logits: Eigen-CAM asks for no class, Score-CAM "
+            'for a probability. Use a method that takes gradients, such as "grad-cam".'
+        )
     if callable(targets):
         return GradCAM(model, layer, method, score=targets)
     explainers = _EXPLAINERS.setdefault(model, {})
@@ -140,8 +146,9 @@ def _explainer(model, layer, method, targets):
 class GradCAM:
     """Grad-CAM, or a method like it, of one model at one layer, compiled once.
 
-    Weights are read at each call, so it may be kept while the model trains. TensorFlow and PyTorch
-    take any number of images without a new compilation; JAX compiles for each new batch size.
+    Weights are read at each call, so it may be kept while the model trains. TensorFlow takes any
+    number of images without a new compilation, JAX compiles for each new batch size, and PyTorch
+    runs eagerly.
     Mixed precision is that of the model; weights and sum of the map are computed in float32.
 
     Args:
@@ -158,11 +165,12 @@ class GradCAM:
 
     def __init__(self, model, layer=None, method="grad-cam", *, score=None):
         if method not in HOOKS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+            raise ValueError(f"method must be one of {', '.join(HOOKS)}, got {method!r}.")
         model = flatten(model)
         nodes = graph_nodes(model)
         _check_logits(model)
-        self.layer, self._own_score = layer or default_layer(model), score is not None
+        self.layer, self.method = layer or default_layer(model), method
+        self._own_score = score is not None
         self._input_shape, self._input_dtype = model.inputs[0].shape, model.inputs[0].dtype
         self._classes = model.outputs[0].shape[-1]
         cut = cut_at(nodes, find_node(model, nodes, self.layer))
@@ -178,8 +186,10 @@ class GradCAM:
         images = self.check_images(images)
         if self._own_score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
-        wanted = self._check_classes(targets, len(images), "targets")
-        against = self._check_classes(contrast, len(images), "contrast")
+        if self.method == "eigen-cam" and contrast is not None:
+            raise ValueError("Eigen-CAM asks for no class, so it knows no contrast; leave it out.")
+        wanted = self.check_classes(targets, len(images), "targets")
+        against = self.check_classes(contrast, len(images), "contrast")
         if not _is_int(batch_size, 1):
             raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
         # Batches of one size, the last one padded with copies of an image: one shape, one compile.
@@ -197,7 +207,8 @@ class GradCAM:
                 "in training: check the loss, or reload a checkpoint."
             )
         maps = maps if signed else np.maximum(maps, 0)
-        return Explanation(maps, logits, np.where(wanted < 0, logits.argmax(1), wanted))
+        chosen = np.where(wanted < 0, -1 if self._own_score else logits.argmax(1), wanted)
+        return Explanation(maps, logits, chosen)
 
     def check_images(self, images):
         """The images as the model takes them: its dtype, floats rounded for whole pixels.
@@ -229,8 +240,12 @@ class GradCAM:
             images = images.round()
         return images.astype(self._input_dtype, copy=False)
 
-    def _check_classes(self, classes, count, name):
-        """One class for each image, -1 where None was given."""
+    def check_classes(self, classes, count, name):
+        """One class for each of `count` images, -1 where None was given.
+
+        Raises:
+            ValueError: on another number of classes, or one that the model does not have.
+        """
         if classes is None:
             return np.full(count, -1, "int64")
         wanted = np.asarray(classes)
@@ -256,7 +271,7 @@ def _logit_score(logits, targets, contrast):
 
 
 def _compile(trunk, head, hook, score):
-    """Returns images, targets, contrast -> (signed maps, logits), compiled for the backend.
+    """Returns images, targets, contrast -> (signed maps, logits), compiled where Keras compiles.
 
     The head is differentiated for a whole batch at once: at inference (batch norm with its moving
     statistics) no image influences another one, so the gradient of the summed logits with respect
@@ -351,7 +366,7 @@ def _check_logits(model):
     """Refuses a model whose last step turns logits into probabilities."""
     last, shape = producer(model.outputs[0]).operation, model.outputs[0].shape
     activation = getattr(last, "activation", None)
-    name = getattr(activation, "__name__", type(last).__name__).lower()
+    name = getattr(activation, "__name__", type(activation or last).__name__).lower()
     if any(word in name for word in ("softmax", "sigmoid")):
         raise ValueError(
             f"The last layer {last.name!r} applies {name}, so the model gives probabilities; "

@@ -38,7 +38,7 @@ def range_test(
 
     Args:
         model: compiled functional or Sequential `keras.Model` with one input and one output.
-            Its `loss` is used; `loss_weights` and a `train_step` of its own are not.
+            Its `loss` is used, `loss_weights` are not.
         batches: iterable of (x, y) or (x, y, sample_weight); a list or a `PyDataset` is begun
             again when it ends before `num_steps`.
         start_lr, end_lr: floats, 0 < start_lr < end_lr; learning rate of first and last step.
@@ -57,9 +57,9 @@ def range_test(
         recorded.
 
     Raises:
-        ValueError: for settings outside these limits, a model that is not compiled or not
-            functional, batches that end too early or none that are held out, or a first loss that
-            is not finite.
+        ValueError: for settings outside these limits, a model that is not compiled, not functional
+            or has a training step of its own, batches that end too early or none that are held
+            out, or a first loss that is not finite.
     """
     _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
     if held_out is not None and not len(held_out):
@@ -140,6 +140,12 @@ def _trial_model(model, start_lr):
             f"{len(outputs)} outputs; use a functional model, or a Sequential that has been "
             "built, with one input and one output."
         )
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            raise ValueError(
+                f"{type(model).__name__} {model.name!r} has a {name} of its own, which the range "
+                "test would pass over; use a model whose objective is its compiled loss."
+            )
     trial = keras.Model(inputs[0], outputs[0], name="range_test")
     wrapper, optimizer = None, model.optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

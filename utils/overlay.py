@@ -8,15 +8,15 @@ import numpy as np
 
 
 def normalize_maps(maps):
-    """Divides each map by its maximum; a map without a positive value is left as is.
+    """Divides each map by its largest absolute value; a map of zeros is left as is.
 
     Args:
         maps: float (N, h, w).
 
     Returns:
-        The same shape and dtype; maps >= 0 end in 0..1.
+        The same shape and dtype, in -1..1; maps >= 0 end in 0..1.
     """
-    peak = maps.max(axis=(1, 2), keepdims=True)
+    peak = np.abs(maps).max(axis=(1, 2), keepdims=True)
     return maps / np.where(peak > 0, peak, 1)
 
 

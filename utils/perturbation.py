@@ -48,7 +48,7 @@ def insertion_deletion(
     Raises:
         ValueError: on inputs that do not fit together, or predictions that are no probabilities.
     """
-    images, maps, targets = _check_perturbation(images, maps, targets, steps)
+    images, maps, targets = _check_perturbation(images, maps, targets, steps, batch_size)
     count, height, width, _ = images.shape
     background = _baseline(images, baseline)
     tie_break = np.random.default_rng(seed).random((count, height * width))
@@ -175,9 +175,10 @@ def perturbation_table(curves):
     return align_columns(rows)
 
 
-def _check_perturbation(images, maps, targets, steps):
-    images, maps, targets = np.asarray(images), np.asarray(maps), np.asarray(targets)
-    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
+def _check_perturbation(images, maps, targets, steps, batch_size):
+    images, targets = np.asarray(images), np.asarray(targets)
+    maps = np.asarray(maps, "float64")  # unsigned numbers have no negative, which ranks them below
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
         raise ValueError(
             f"images must be uint8 (N, h, w, 3), N >= 1, got {images.dtype} {images.shape}."
         )
@@ -196,6 +197,8 @@ def _check_perturbation(images, maps, targets, steps):
     pixels = images.shape[1] * images.shape[2]
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= pixels:
         raise ValueError(f"steps must be an int from 1 to {pixels} (pixels), got {steps!r}.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
     return images, maps, np.broadcast_to(targets, len(images))
 
 

@@ -21,7 +21,7 @@ MAX_PIXELS = 50_000_000  # larger than the sensors of common cameras; 150 MB as 
 MAX_BYTES = 30_000_000
 
 
-def load_photo(path, *, size=32, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
+def load_photo(path, *, size=32, max_side=1600, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
     """Reads a photo, whole and as the network sees it.
 
     The EXIF orientation is applied, gray becomes RGB, transparency is laid on white, 16-bit gray
@@ -32,19 +32,23 @@ def load_photo(path, *, size=32, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
         path: str or Path of a JPEG, PNG, WebP, TIFF, BMP or GIF (first frame) file, or its address
             on the web, http:// or https://; nothing else is followed, and no more than a minute.
         size: int >= 1, side of the small image in pixels.
+        max_side: int >= 1, the photo is returned with at most as many pixels a side: more than a
+            page shows, and little memory for what is drawn on it.
         max_pixels: int, photos with more pixels (width x height) are refused undecoded.
         max_bytes: int, larger files are refused unread, or given up while they arrive.
 
     Returns:
-        A pair: the photo, uint8 RGB (H, W, 3), and the small image, uint8 RGB (size, size, 3).
+        A pair: the photo, uint8 RGB (H, W, 3), averaged down if it is larger than `max_side`, and
+        the small image, uint8 RGB (size, size, 3), made of the whole photo.
 
     Raises:
         FileNotFoundError: when there is no such file.
         OSError: when the address gives no file in time.
         ValueError: when it is too large, no image, damaged or of an unsupported kind.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"size must be an int >= 1, got {size!r}.")
+    for name, value in (("size", size), ("max_side", max_side)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an int >= 1, got {value!r}.")
     if isinstance(path, str) and "://" in path:
         source = io.BytesIO(fetch(path, max_bytes=max_bytes))
         name = PurePosixPath(urlsplit(path).path).name or path
@@ -55,7 +59,12 @@ def load_photo(path, *, size=32, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
     top, left, side = center_square(full)
     square = full[top : top + side, left : left + side]
     interpolation = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
-    return full, cv2.resize(square, (size, size), interpolation=interpolation)
+    small = cv2.resize(square, (size, size), interpolation=interpolation)
+    scale = max_side / max(full.shape[:2])
+    if scale < 1:
+        shape = [max(1, round(scale * pixels)) for pixels in full.shape[1::-1]]
+        full = cv2.resize(full, shape, interpolation=cv2.INTER_AREA)
+    return full, small
 
 
 def center_square(image):

@@ -288,13 +288,15 @@ def plot_photo(photo, small, overlay_photo, probabilities, class_names, top=3):
         The figure.
 
     Raises:
-        ValueError: on pictures of different size or another number of names.
+        ValueError: on pictures of different size, another number of names, or top < 1.
     """
     photo, overlay_photo = rgb_pixels(photo, "photo", 3), rgb_pixels(overlay_photo, "overlay", 3)
     if photo.shape != overlay_photo.shape:
         raise ValueError(
             f"photo and overlay must have one size, got {photo.shape} and {overlay_photo.shape}."
         )
+    if top < 1:
+        raise ValueError(f"top must be 1 or more, got {top}.")
     odds = check_shape(probabilities, (len(class_names),), "probabilities", "one for each class")
     best = np.argsort(-odds, kind="stable")[:top]
     height, width = photo.shape[:2]
@@ -335,7 +337,7 @@ def plot_faithfulness(curves, randomization=None):
     """Draws insertion and deletion against baselines, and the cascade of random layers.
 
     Args:
-        curves: dict of a method's name to its `utils.faithfulness.PerturbationCurves`, the method
+        curves: dict of a method's name to its `utils.perturbation.PerturbationCurves`, the method
             in question first, then the baselines; at most 4.
         randomization: `utils.faithfulness.Randomization` of the method in question, or None.
 
@@ -393,8 +395,10 @@ def plot_faithfulness(curves, randomization=None):
 
 
 def _band(axes, x, values, color, **style):
-    """Mean over images (rows) with its 95 % interval."""
+    """Mean over images (rows) with its 95 % interval, which a single image does not have."""
     mean = values.mean(axis=0)
-    error = 1.96 * values.std(axis=0) / np.sqrt(len(values))
     axes.plot(x, mean, color=color, **style)
+    if len(values) < 2:
+        return
+    error = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
     axes.fill_between(x, mean - error, mean + error, color=color, alpha=0.2, linewidth=0)

@@ -213,7 +213,10 @@ def read_record(folder):
                 f"may leave it open; {REDO}."
             )
     record = Record(folder, run, read_history(history_path))
-    _check_against_itself(record, path, history_path)
+    try:
+        _check_against_itself(record, path, history_path)
+    except (TypeError, KeyError) as error:  # a word where a number should be, or a missing part
+        raise ValueError(f"{path}: a value has the wrong kind ({error!r}); {REDO}.") from None
     return record
 
 
@@ -255,6 +258,12 @@ def _check_against_itself(record, path, history_path):
         if not equal:
             raise ValueError(f"{path}: {field} is {value}, but {other} {expected}; {REDO}.")
     _check_starts(run, path)
+    mirrored = run.get("flip_averaged")
+    if mirrored and abs(mirrored["accuracy"] - mirrored["correct"] / images) > close:
+        raise ValueError(
+            f"{path}: flip_averaged.accuracy is {mirrored['accuracy']}, but {mirrored['correct']} "
+            f"of {images} are {mirrored['correct'] / images}; {REDO}."
+        )
     if record.ships_weights:
         weights = record.folder / WEIGHTS_FILE
         found = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -323,7 +332,7 @@ def reported_record(records):
     ours = [
         record
         for record in records
-        if record.run["recipe"]["name"].split(",")[0] == REPORTED_RECIPE
+        if record.run["recipe"]["name"] == REPORTED_RECIPE
         and record.on_test_set
         and record.on_cifar10
     ]

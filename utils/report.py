@@ -72,7 +72,9 @@ def results_block(records):
         "Final is the test accuracy after the last epoch, with Wilson's interval. The best epoch "
         "is for comparison only: it is chosen on the images it is measured on, so it flatters. "
         "With mirror image: the logits of an image and of its mirror image averaged, an extra that "
-        "the final accuracy does without."
+        "the final accuracy does without. The minutes are those of the training, with the "
+        "compiling of each start in brackets; a *shell* run was started by "
+        "`python -m utils.run_recipe`."
     )
     reported = reported_record(records)
     if reported.is_transcribed or not reported.run["full_result"]:
@@ -181,6 +183,8 @@ def studies_block(folder):
     parts = []
     for path in sorted(Path(folder).glob(f"*/{STUDY_FILE}")):
         study = read_study(path.parent)
+        if not study.results:
+            continue
         parts += [f"### {study.title}", study_table(study)]
         for figure in sorted(path.parent.glob("*.png")):
             address = f"runs/{STUDIES}/{path.parent.name}/{figure.name}"
@@ -212,8 +216,9 @@ def colab_block(repository=None):
         )
     return (
         f"In Colab: open <https://colab.research.google.com>, choose *File > Upload notebook* and "
-        f"pick `{NOTEBOOK}`; choose *Runtime > Change runtime type > T4 GPU*; then run the cells "
-        f"from the top. The set-up cell says what it misses and where to upload it."
+        f"pick `{NOTEBOOK}`; choose *Runtime > Change runtime type > T4 GPU*; drop the "
+        f"repository's ZIP file on the folder icon, left; when it is complete, choose *Runtime > "
+        f"Run all*."
     )
 
 

@@ -41,7 +41,7 @@ def resnet_v2(
         std: scalar or (channels,), > 0: divides the pixels after that. Both in pixel units, 0..255.
         l2: float >= 0, coefficient of the L2 penalty on every convolution kernel.
         bn_momentum: float in [0, 1), momentum of the moving batch-norm statistics. Keras's
-            default 0.99 lags behind by several epochs when an epoch has only 98 steps.
+            default 0.99 lags behind when an epoch has only 98 steps.
         augment: optional layer for normalized float images, active in training only.
         dtype: Keras dtype policy of the layers, for example `"mixed_bfloat16"`.
         name: optional name of the model, by default `"resnet{depth}v2"`.

@@ -197,7 +197,7 @@ def step_decay(step, total_steps, initial, milestones=(0.5, 0.75), factor=0.1):
 def seed_triangle_proposal(epoch):
     """Learning rate that the 2019 submission printed as its proposal for an epoch.
 
-    A triangular wave (Smith 2017, arXiv 1506.01186) between 0.05 and 1.0. It is written as the
+    A triangular wave (Smith 2015, arXiv 1506.01186) between 0.05 and 1.0. It is written as the
     submission wrote it, not with `piecewise`, because the last printed digit depends on the order
     of the operations.
 

@@ -3,7 +3,8 @@
 Wang et al. 2020, https://arxiv.org/abs/1910.01279, Eq. 6 to 8: channel k is enlarged to the image
 and scaled to 0..1; the image is shown through it; its weight is the probability of the class then,
 less that for the hidden image. The map is the ReLU of the weighted sum. As in the authors' own
-code the probabilities are those after the softmax, and a constant channel has no say.
+code the probabilities are those after the softmax, and a constant channel has no say. A second
+softmax, over the weights of the channels, is left out: it would give every channel a say.
 
 It asks the network once for each channel: 256 forward passes an image at the last activation of
 the models of this course, where Grad-CAM needs one.
@@ -14,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from utils.gradcam import Explanation, GradCAM
-from utils.graph import find_node, flatten, graph_nodes
+from utils.graph import find_node, flatten, graph_nodes, producer
 from utils.overlay import resize_maps
 
 
@@ -31,12 +32,13 @@ class ScoreCAM:
 
     def __init__(self, model, layer=None):
         model = flatten(model)
-        self._check = GradCAM(model, layer)  # its checks, its logits and its choice of class
+        nodes = graph_nodes(model)
+        self._check = GradCAM(model, layer)  # for its checks and its choice of the layer
         self.layer = self._check.layer
-        node = find_node(model, graph_nodes(model), self.layer)
+        node = find_node(model, nodes, self.layer)
         self._trunk = keras.Model(model.inputs[0], node.outputs[0])
         self._whole = keras.Model(model.inputs[0], model.outputs[0])
-        self._hidden = _hidden_pixels(model)
+        self._hidden = _hidden_pixels(nodes)
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
         """Explains images; arguments as for `utils.gradcam.grad_cam`, returns an `Explanation`."""
@@ -46,11 +48,13 @@ class ScoreCAM:
                 'use contrast with a method that takes gradients, such as "grad-cam".'
             )
         images = self._check.check_images(images)
-        _, logits, classes = self._check(images, targets, batch_size=batch_size)
+        wanted = self._check.check_classes(targets, len(images), "targets")
+        logits = self._whole.predict(images, batch_size=batch_size, verbose=0).astype("float32")
+        classes = np.where(wanted < 0, logits.argmax(1), wanted)
         activations = self._trunk.predict(images, batch_size=batch_size, verbose=0)
-        before = self._probabilities(np.broadcast_to(self._hidden, images.shape), batch_size)
+        hidden = self._probabilities(np.broadcast_to(self._hidden, images[:1].shape), batch_size)[0]
         maps = []
-        for image, channels, target, hidden in zip(images, activations, classes, before):
+        for image, channels, target in zip(images, activations, classes):
             channels = np.moveaxis(channels.astype("float32"), 2, 0)  # (K, h, w)
             masks = resize_maps(channels, image.shape[:2])
             low, high = masks.min((1, 2), keepdims=True), masks.max((1, 2), keepdims=True)
@@ -69,9 +73,10 @@ class ScoreCAM:
         return keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype("float32")))
 
 
-def _hidden_pixels(model):
-    """What hides a pixel: the color that the model's normalization turns into 0, else 0."""
-    for layer in model.layers:
-        if isinstance(layer, layers.Normalization):
-            return keras.ops.convert_to_numpy(layer.mean)[0].astype("float32")
+def _hidden_pixels(nodes):
+    """What hides a pixel: the color that the model's first layer turns into 0, else 0 itself."""
+    for node in nodes:
+        first = not node.is_input and producer(node.input_tensors[0]).is_input
+        if first and isinstance(node.operation, layers.Normalization):
+            return keras.ops.convert_to_numpy(node.operation.mean)[0].astype("float32")
     return np.zeros(1, "float32")
