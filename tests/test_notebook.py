@@ -74,13 +74,45 @@ def test_names_what_produced_its_result_and_that_is_a_record():
 def test_heatmaps_and_test_results_are_those_of_the_shipped_weights():
     """The notebook counts the test images itself; the record of the weights agrees."""
     shipped = shipped_record(ROOT / "runs")
-    assert shipped is not None and f"the weights of {shipped.name} " in printed()
-    final = shipped.run["final"]
-    assert f"On record: {final['accuracy']:.2%} of {shipped.run['data']['source']}" in printed()
-    counted = printed()[printed().index(f"the weights of {shipped.name} ") :]
+    assert shipped is not None
+    final, text = shipped.run["final"], printed()
+    if summary(shipped.run) not in text:  # it trained another network, shortly, and loaded this one
+        assert f"the weights of {shipped.name} " in text
+        assert f"On record: {final['accuracy']:.2%} of {shipped.run['data']['source']}" in text
+    counted = text[text.index("From here on: ") :]
     right, images = re.search(r"([\d,]+) of ([\d,]+) test images right", counted).groups()
     assert int(images.replace(",", "")) == final["images"]
     assert abs(int(right.replace(",", "")) - final["correct"]) <= 15
+
+
+def numbers_in(line):
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", line)]
+
+
+def test_the_map_beats_every_baseline_by_more_than_chance_explains():
+    """The table of insertion and deletion: each lead is larger than half its 95 % interval."""
+    text = printed()
+    assert int(re.search(r"(\d+) images; \+- is half the width", text)[1]) >= 500
+    for baseline in ("random", "center", "edges"):
+        line = re.search(rf"^ *{baseline}  .*\+-.*$", text, re.MULTILINE)[0]
+        _, _, insertion, insertion_margin, _, _, deletion, deletion_margin = numbers_in(line)
+        assert insertion > insertion_margin > 0, line
+        assert deletion > deletion_margin > 0, line
+
+
+def test_the_map_points_at_the_painted_object_and_random_weights_do_not():
+    text = printed()
+    assert int(re.search(r"(\d+) painted shapes", text)[1]) >= 1000
+    rows = {
+        name: numbers_in(re.search(rf"^ *{name}  .* times$", text, re.MULTILINE)[0])
+        for name in ("trained weights", "random weights", "center", "edges", "by area")
+    }
+    _, hull, heat = rows["trained weights"]
+    assert hull >= 95 and heat >= 3
+    assert hull > max(rows["center"][1], rows["edges"][1])
+    chance = rows["by area"]
+    assert abs(rows["random weights"][1] - chance[1]) < 8
+    assert abs(rows["random weights"][2] - chance[2]) < 0.25
 
 
 def test_checked_cells_do_not_depend_on_profile_backend_or_data():
