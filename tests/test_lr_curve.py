@@ -82,6 +82,10 @@ def test_suggestions_on_the_curves_of_real_runs(path):
     assert result.peak().lr == pytest.approx(10 * expected[1] / 10**0.5)
 
 
+def test_curves_of_real_runs_are_kept():
+    assert RECORDED, "run the notebook, and commit the range_test.csv of its record"
+
+
 def test_suggestions_of_a_known_curve():
     """A parabola in log10(lr), lowest at lr = 1, after a straight fall."""
     lr = np.logspace(-4, 1, 101)

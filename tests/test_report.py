@@ -77,6 +77,20 @@ def test_seeds_of_a_recipe_are_summed_up(tmp_path):
     assert len(remarks) == 2 and any(remark.endswith(expected) for remark in remarks)
 
 
+def test_a_jpeg_copy_is_not_compared_with_the_original_images(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(ROOT / "runs" / SUBMISSION, runs / SUBMISSION)
+    write_record(runs / "full", full_result=True)
+    assert report.compression_remarks(read_records(runs)) == []
+    source = {"data.source": "CIFAR-10, image folder (JPEG)"}
+    write_record(runs / "jpeg", full_result=True, images=2000, **source)
+    records = read_records(runs)
+    [remark] = report.compression_remarks(records)
+    assert remark.startswith("**jpeg used a JPEG copy") and "2019" in remark
+    assert report.overtaking_remarks(records) == []
+    assert remark in report.results_block(records)
+
+
 def test_when_the_submission_was_passed_is_said_of_a_full_run(tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(ROOT / "runs" / SUBMISSION, runs / SUBMISSION)

@@ -106,6 +106,11 @@ class Record:
         return self.run["data"]["source"].startswith("CIFAR-10")
 
     @property
+    def on_compressed_copy(self):
+        """Whether the images were JPEG files, whose compression loses detail."""
+        return "JPEG" in self.run["data"]["source"]
+
+    @property
     def ships_weights(self):
         """Whether the trained weights lie beside the record; see `utils.weights`."""
         return "weights" in self.run and (self.folder / WEIGHTS_FILE).is_file()

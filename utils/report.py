@@ -82,7 +82,8 @@ def results_block(records):
             " **A full run of this repository is not recorded yet**: its rows show that everything "
             "works, not what it can reach."
         )
-    remarks = [*seeds_remarks(records), *overtaking_remarks(records)]
+    remarks = [*seeds_remarks(records), *compression_remarks(records)]
+    remarks += overtaking_remarks(records)
     return "\n".join([*lines, "", note, *(f"\n{remark}" for remark in remarks)])
 
 
@@ -106,11 +107,25 @@ def seeds_remarks(records):
     return remarks
 
 
+def compression_remarks(records):
+    """That accuracies on a JPEG copy of the images are not those on the original ones."""
+    names = [record.name for record in records if record.on_compressed_copy]
+    if not names:
+        return []
+    return [
+        f"**{', '.join(names)} used a JPEG copy of the images**, in training and test. Compression "
+        "takes detail away, so this accuracy must not be compared with one on the original "
+        "images, such as that of 2019."
+    ]
+
+
 def overtaking_remarks(records):
-    """When the reported run, if it is a full one, passed the best epoch of 2019."""
+    """When the reported run, if it is a full one on the same images, passed the best of 2019."""
     reported = reported_record(records)
     submissions = [record for record in records if record.name == SUBMISSION]
     if not submissions or reported.is_transcribed or not reported.run["full_result"]:
+        return []
+    if reported.on_compressed_copy:
         return []
     best = submissions[0].run["best_epoch"]["accuracy"]
     seconds = 0.0
