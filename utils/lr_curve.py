@@ -167,7 +167,7 @@ class RangeTestResult:
     def save_csv(self, path):
         """Write one row a step; floats are exact, the last four columns repeat."""
         with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
+            writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_CSV_FIELDS)
             columns = (self.lr.tolist(), self.loss.tolist(), self.smoothed.tolist())
             for step, row in enumerate(zip(*columns, strict=True)):
