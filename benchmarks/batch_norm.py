@@ -7,12 +7,12 @@ process, and prints the ratio of their median times. Nothing is asserted: machin
 import argparse
 import dataclasses
 import statistics
-import time
 from unittest import mock
 
 import numpy as np
 from keras import layers
 
+from benchmarks.workers import in_turn, timed
 from utils import resnet
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
@@ -27,9 +27,7 @@ def make_trainer(recipe, images, labels, dtype, layer, on_gpu):
     batches = Batches(images, labels, recipe.batch_size, seed=0)
 
     def train():
-        start = time.perf_counter()
-        model.fit(batches, verbose=0, shuffle=False)
-        return time.perf_counter() - start
+        return timed(lambda: model.fit(batches, verbose=0, shuffle=False))
 
     train()  # compiles
     return train
@@ -57,10 +55,7 @@ def main(arguments=None):
         name: make_trainer(recipe, images, labels, dtype, layer, runtime.on_gpu)
         for name, layer in kinds.items()
     }
-    seconds = {name: [] for name in trainers}
-    for _ in range(args.repeat):  # in turn, so that a slow minute hits both
-        for name, train in trainers.items():
-            seconds[name].append(train())
+    seconds = in_turn(trainers, args.repeat)
     print(f"{runtime.device}; ResNet{args.depth}v2, batches of {args.batch_size}, {dtype}")
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     for name, median in medians.items():

@@ -13,7 +13,7 @@ import statistics
 import keras
 import numpy as np
 
-from benchmarks.workers import Worker, serve, timed
+from benchmarks.workers import Worker, in_turn, serve, timed
 from utils.gradcam import GradCAM
 from utils.resnet import resnet_v2
 from utils.runtime import describe_runtime
@@ -98,10 +98,7 @@ def main(arguments=None):
         words = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in options]
         peer = Worker("benchmarks.grad_cam", ["--serve", *words], backend="torch")
         measures["pytorch-grad-cam"] = peer.seconds
-    seconds = {name: [] for name in measures}
-    for _ in range(args.repeat):  # in turn, so that a slow minute hits all
-        for name, measure in measures.items():
-            seconds[name].append(measure())
+    seconds = in_turn(measures, args.repeat)
     device = describe_runtime().device
     print(f"{device}; ResNet{args.depth}v2 in {args.precision}, {args.images} images")
     base = statistics.median(seconds["ours"])

@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.workers import Worker, serve
+from benchmarks.workers import Worker, in_turn, serve
 from utils.resnet import resnet_v2
 from utils.runtime import describe_runtime, git_commit
 from utils.settings import RECIPES
@@ -157,10 +157,7 @@ def measure(args, count):
         name: Worker("benchmarks.throughput", ["--serve", name, *words], backend)
         for name, (backend, _) in chosen.items()
     }
-    seconds = {name: [] for name in workers}
-    for _ in range(args.repeat):  # in turn, so that a slow minute hits all
-        for name, worker in workers.items():
-            seconds[name].append(worker.seconds())
+    seconds = in_turn({name: worker.seconds for name, worker in workers.items()}, args.repeat)
     for worker in workers.values():
         worker.close()
     result = {

@@ -16,6 +16,23 @@ def timed(run):
     return time.perf_counter() - start
 
 
+def in_turn(measures, repeat):
+    """Measures again and again in turn, so that a slow minute hits all alike.
+
+    Args:
+        measures: dict of name to a function that returns seconds.
+        repeat: int >= 1, how often each is called.
+
+    Returns:
+        Dict of name to a list of seconds.
+    """
+    seconds = {name: [] for name in measures}
+    for _ in range(repeat):
+        for name, measure in measures.items():
+            seconds[name].append(measure())
+    return seconds
+
+
 def serve(run, precision):
     """In the worker: calls once, to compile, and says so; then once for each line of input.
 

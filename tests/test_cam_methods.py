@@ -167,7 +167,9 @@ def test_zero_activations_stay_finite(method):
 
 
 def test_unknown_names_are_refused(model, images):
-    with pytest.raises(ValueError, match="method must be one of grad-cam, hires-cam.*got 'cam'"):
+    with pytest.raises(
+        ValueError, match="method must be one of grad-cam, hires-cam.*score-cam, got 'cam'"
+    ):
         grad_cam(model, images, method="cam")
     with pytest.raises(ValueError, match=r"contrast must be class indices from 0 to 9, got \[10\]"):
         grad_cam(model, images, contrast=10)

@@ -125,6 +125,8 @@ def grad_cam(
 
 def _explainer(model, layer, method, targets):
     """The compiled explainer; only those without a function of the caller are kept."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
     if callable(targets) and method in ("eigen-cam", "score-cam"):
         raise ValueError(
             f"{method} explains no function of the logits: Eigen-CAM asks for no class, Score-CAM "
