@@ -47,7 +47,7 @@ def ours(args, images, labels):
 
 def defaults(args, images, labels):
     """What a newcomer writes: compile, fit, float32, no augmentation."""
-    model = resnet_v2(args.depth, l2=2.5e-4)
+    model = resnet_v2(args.depth, l2=RECIPES["one-cycle"].l2)
     model.compile(
         keras.optimizers.SGD(0.1, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
