@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from checked_numbers import FENCE, mistakes, mutants
 
-from utils import records, report
+from utils import records, report, studies
 from utils.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.resnet import STAGE_WIDTHS
 from utils.schedule import seed_triangle_proposal
-from utils.settings import RECIPES
+from utils.settings import RECIPES, Recipe
+from utils.training import decay_e_foldings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,7 +45,17 @@ def expected_numbers():
     final, best = submission.run["final"], submission.run["best_epoch"]
     steps = -(-submission.run["data"]["train_images"] // recipe["batch_size"])
     ours = RECIPES["one-cycle"]
+    decay = [
+        records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
+        for entry in studies.decay()
+    ]
     return {
+        "decay": [
+            # 2 and 1 are those of the formula
+            *(2, 1),
+            *(decay_e_foldings(Recipe(**run["recipe"]), run["data"]["train_images"]) for run in decay),
+            *(decay_e_foldings(one, 50_000) for one in (RECIPES["seed-2019"], ours)),
+        ],
         "training_faults": [
             *(recipe["max_lr"], rising[0], rising[-1], 16, 24),
             *(100, steps, peak + 1, (peak + 1) * steps),

@@ -202,3 +202,15 @@ def test_every_start_is_noted(dataset, tmp_path):
         assert set(start) >= {"device", "versions", "git_commit"}
     train(dataset, tmp_path)  # loads the complete run and starts nothing
     assert run_folder.read_starts(tmp_path) == starts
+
+
+def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
+    recipe = RECIPES["one-cycle"]
+    kernel, velocity = 1.0, 0.0
+    for rate, momentum in zip(*training.schedule_values(recipe, 50_000)):
+        velocity = momentum * velocity - rate * 2 * recipe.l2 * kernel
+        kernel += velocity
+    expected = training.decay_e_foldings(recipe, 50_000)
+    assert -np.log(kernel) == pytest.approx(expected, rel=0.02)
+    twice = replace(recipe, l2=2 * recipe.l2)
+    assert training.decay_e_foldings(twice, 50_000) == pytest.approx(2 * expected)

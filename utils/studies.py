@@ -79,12 +79,11 @@ def length():
 def decay():
     """How strong the L2 penalty should be, on a small network and a short cycle.
 
-    In a network with batch normalization the penalty of a convolution does not bound the function
-    but sets how long the weights remember: about 1 / (2 l2 lr / (1 - momentum)) steps (van
-    Laarhoven 2017, https://arxiv.org/abs/1706.05350). What carries over to a run of another length
-    is that memory as a share of the run (Wang and Aitchison 2024, https://arxiv.org/abs/2405.13698),
-    so a run of a fifth of the epochs takes five times the penalty. Batches of a quarter keep the
-    number of steps near that of the full recipe, with a quarter of its learning rate.
+    What should carry over to a run of another length is how often the weights forget their past,
+    `utils.training.decay_e_foldings` (Wang and Aitchison 2024, https://arxiv.org/abs/2405.13698,
+    find it for AdamW when model and data grow), so a fifth of the epochs takes five times the
+    penalty. Batches of a quarter keep the number of steps near that of the full recipe; a quarter
+    of its learning rate goes with them.
     """
     small = dataclasses.replace(
         RECIPES["one-cycle"], depth=20, epochs=10, batch_size=128, max_lr=0.1

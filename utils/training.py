@@ -174,6 +174,29 @@ def schedule_values(recipe, train_images):
     )
 
 
+def decay_e_foldings(recipe, train_images):
+    """How often the L2 penalty alone would shrink the kernels by a factor e in the whole run.
+
+    A step multiplies a kernel by 1 - 2 l2 lr, and momentum adds up 1 / (1 - momentum) such steps.
+    Behind batch normalization the size of a kernel does not matter, so this is no bound on the
+    function but the pace at which weights forget early gradients (van Laarhoven 2017,
+    https://arxiv.org/abs/1706.05350): many e-foldings keep the noise of single batches high, few
+    let the weights settle early.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        train_images: int, images in the training set.
+
+    Returns:
+        float >= 0, the sum of 2 l2 lr / (1 - momentum) over all steps.
+
+    Raises:
+        ValueError: as `schedule_values`.
+    """
+    rate, momentum = schedule_values(recipe, train_images)
+    return float(np.sum(2 * recipe.l2 * rate / (1 - momentum)))
+
+
 def compile_model(model, recipe, train_images, *, on_gpu=False):
     """Compiles a model for its recipe: schedules inside the step, loss from logits.
 
