@@ -45,16 +45,15 @@ def expected_numbers():
     final, best = submission.run["final"], submission.run["best_epoch"]
     steps = -(-submission.run["data"]["train_images"] // recipe["batch_size"])
     ours = RECIPES["one-cycle"]
-    decay = [
-        records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
-        for entry in studies.decay()
-    ]
+    decay = [(RECIPES["seed-2019"], 50_000), (ours, 50_000)]
+    for entry in reversed(studies.decay()):
+        run = records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
+        decay.insert(0, (Recipe(**run["recipe"]), run["data"]["train_images"]))
     return {
         "decay": [
             # 2 and 1 are those of the formula
             *(2, 1),
-            *(decay_e_foldings(Recipe(**run["recipe"]), run["data"]["train_images"]) for run in decay),
-            *(decay_e_foldings(one, 50_000) for one in (RECIPES["seed-2019"], ours)),
+            *(decay_e_foldings(*one) for one in decay),
         ],
         "training_faults": [
             *(recipe["max_lr"], rising[0], rising[-1], 16, 24),
