@@ -45,17 +45,18 @@ def expected_numbers():
     final, best = submission.run["final"], submission.run["best_epoch"]
     steps = -(-submission.run["data"]["train_images"] // recipe["batch_size"])
     ours = RECIPES["one-cycle"]
+    studied = [
+        records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
+        for entry in studies.decay()
+    ]
     plan = json.loads((ROOT / "runs/full-peak-0.4/plan.json").read_text())["recipe"]
-    decay = [(RECIPES["seed-2019"], 50_000), (ours, 50_000), (Recipe(**plan), 50_000)]
-    for entry in reversed(studies.decay()):
-        run = records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
-        decay.insert(0, (Recipe(**run["recipe"]), run["data"]["train_images"]))
     return {
         "decay": [
             # 2 and 1 are those of the formula
             *(2, 1),
-            *(decay_e_foldings(*one) for one in decay[:-1]),
-            *(plan["max_lr"], plan["l2"], decay_e_foldings(*decay[-1])),
+            *(decay_e_foldings(Recipe(**r["recipe"]), r["data"]["train_images"]) for r in studied),
+            *(decay_e_foldings(RECIPES["seed-2019"], 50_000), decay_e_foldings(ours, 50_000)),
+            *(plan["max_lr"], plan["l2"], decay_e_foldings(Recipe(**plan), 50_000)),
         ],
         "training_faults": [
             *(recipe["max_lr"], rising[0], rising[-1], 16, 24),
