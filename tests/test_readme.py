@@ -49,14 +49,12 @@ def expected_numbers():
         records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
         for entry in studies.decay()
     ]
-    plan = json.loads((ROOT / "runs/full-peak-0.4/plan.json").read_text())["recipe"]
     return {
         "decay": [
             # 2 and 1 are those of the formula
             *(2, 1),
             *(decay_e_foldings(Recipe(**r["recipe"]), r["data"]["train_images"]) for r in studied),
             *(decay_e_foldings(RECIPES["seed-2019"], 50_000), decay_e_foldings(ours, 50_000)),
-            *(plan["max_lr"], plan["l2"], decay_e_foldings(Recipe(**plan), 50_000)),
         ],
         "training_faults": [
             *(recipe["max_lr"], rising[0], rising[-1], 16, 24),

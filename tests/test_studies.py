@@ -12,7 +12,7 @@ from sample_records import write_record
 from utils import run_recipe, studies, study_records
 from utils.records import read_record, wilson_interval
 from utils.settings import RECIPES
-from utils.training import schedule_values
+from utils.training import decay_e_foldings, schedule_values
 
 
 def test_the_fixes_lead_from_2019_to_ours_and_each_changes_something():
@@ -43,6 +43,13 @@ def test_the_classic_schedule_differs_from_ours_in_the_schedule_alone():
         **ours,
         **{field: getattr(classic, field) for field in same},
     }
+
+
+def test_the_penalty_of_the_recipe_lies_where_the_study_of_decay_found_no_difference():
+    strong, middle, weak = (decay_e_foldings(entry.recipe, 45_000) for entry in studies.decay())
+    assert weak < decay_e_foldings(RECIPES["one-cycle"], 50_000) < middle < strong
+    small, full = studies.decay()[0].recipe, RECIPES["one-cycle"]
+    assert small.max_lr / small.batch_size == full.max_lr / full.batch_size
 
 
 def write_runs(folder, **accuracies):

@@ -35,9 +35,9 @@ FIXES = (
         {"schedule": "one_cycle", "max_lr": 1.0},
     ),
     ("momentum", "momentum cycles 0.95 to 0.85", {"base_momentum": 0.85}),
-    ("peak", "peak 1.0 to 0.8", {"max_lr": 0.8}),
+    ("peak", "peak 1.0 to 0.4", {"max_lr": 0.4}),
     ("normalization", "each channel to mean 0, deviation 1", {"normalization": "channel"}),
-    ("l2", "L2 penalty 1e-4 to 2.5e-4", {"l2": 2.5e-4}),
+    ("l2", "L2 penalty 1e-4 to 1.5e-4", {"l2": 1.5e-4}),
     ("smoothing", "label smoothing 0.1", {"label_smoothing": 0.1}),
     ("shift", "shift by up to 4 pixels, was 3", {"shift": 4}),
     (
