@@ -54,17 +54,3 @@ def format_epoch_row(row):
         text = "-" if value is None else format(int(value) if spec == "d" else float(value), spec)
         cells.append(text.rjust(len(heading)))
     return "  ".join(cells)
-
-
-def align_columns(rows):
-    """A table as plain text, its columns aligned on the right and two spaces apart.
-
-    Args:
-        rows: list of equally long sequences of str, the heading first.
-
-    Returns:
-        str, a line for each row.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)

@@ -10,8 +10,8 @@ import cv2
 import keras
 import numpy as np
 
-from utils.epoch_log import align_columns
 from utils.gradcam import GradCAM, default_layer
+from utils.text_table import align_columns
 
 
 def pointing_game(maps, masks):

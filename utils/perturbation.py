@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from utils.epoch_log import align_columns
+from utils.text_table import align_columns
 
 
 class PerturbationCurves(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, regularizers
 
 from utils.batch_norm import FusedBatchNormalization
+from utils.text_table import align_columns
 
 # Channels inside and at the end of a bottleneck, for the stages at 32x32, 16x16 and 8x8 pixels.
 STAGE_WIDTHS = ((16, 64), (64, 128), (128, 256))
@@ -209,15 +210,10 @@ def _multiply_adds(layer):
 
 def format_stage_table(rows):
     """Renders `stage_table` as aligned text, with a row of totals."""
-    lines = ["stage     output        blocks  parameters  multiply-adds  receptive field"]
+    table = [("stage", "output", "blocks", "parameters", "multiply-adds", "receptive field")]
     for row in rows:
         shape = "x".join(map(str, row.output_shape))
-        lines.append(
-            f"{row.name:<9} {shape:<13} {row.blocks:>6}  {row.parameters:>10,}  "
-            f"{row.multiply_adds:>13,}  {row.receptive_field:>15}"
-        )
-    blocks, parameters, multiply_adds = (
-        sum(values) for values in zip(*[row[2:5] for row in rows], strict=True)
-    )
-    lines.append(f"{'total':<23} {blocks:>6}  {parameters:>10,}  {multiply_adds:>13,}")
-    return "\n".join(lines)
+        table.append((row.name, shape, *(f"{value:,}" for value in row[2:])))
+    totals = (sum(values) for values in zip(*[row[2:5] for row in rows], strict=True))
+    table.append(("total", "", *(f"{value:,}" for value in totals), ""))
+    return align_columns(table)
