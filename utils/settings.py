@@ -138,6 +138,7 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
     if profile == "full":
         return Settings(profile, data, recipe, None, None, 100, 1000, 1000)
     if profile == "quick":
+        # The peak: near the best of runs/studies/peaks, also 4 epochs with batches of 128.
         recipe = replace(recipe, depth=20, epochs=4, batch_size=128, max_lr=0.4)
         return Settings(profile, data, recipe, 25_000, 10_000, 60, 500, 1000)
     if profile == "smoke":
