@@ -24,7 +24,8 @@ def write_record(folder, *, epochs=3, images=1000, **changes):
         "name": folder.name,
         "profile": "quick",
         "full_result": False,
-        "recipe": {"name": "one-cycle", "depth": 20, "epochs": epochs} | {"schedule": "one_cycle"},
+        "recipe": {"name": "one-cycle", "depth": 20, "epochs": epochs}
+        | {"batch_size": 32, "schedule": "one_cycle"},
         "seed": 0,
         "data": {
             "source": "CIFAR-10, official archive",

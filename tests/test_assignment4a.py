@@ -13,6 +13,7 @@ from utils.gradcam import grad_cam
 from utils.records import read_record
 from utils.resnet import resnet_v2, stage_table
 from utils.schedule import one_cycle, one_cycle_momentum, seed_triangle, seed_triangle_proposal
+from utils.settings import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "Assignment4A.md").read_text(encoding="utf-8")
@@ -38,12 +39,19 @@ def network_numbers():
     ):
         rows += [number, jump, blocks, 2 * jump, width, field]
 
+    def counts(prefix):
+        return {
+            name.removeprefix(prefix): layer.count_params()
+            for name, layer in layers.items()
+            if name.startswith(prefix)
+        }
+
     prefix = "stage1_block2_"
-    count = {
-        name.removeprefix(prefix): layer.count_params()
-        for name, layer in layers.items()
-        if name.startswith(prefix)
-    }
+    count, first = counts(prefix), counts("stage1_block1_")
+    first_names = ("1_conv", "2_bn", "2_conv", "3_bn", "3_conv")  # no 1_bn
+    assert {name for name in first if first[name]} == {*first_names, "shortcut_conv"}
+    stem_conv = layers["stem_conv"]
+    assert stage1.parameters == sum(first.values()) + (blocks - 1) * sum(count.values())
     inner = layers[prefix + "2_conv"].filters
     outer = layers[prefix + "3_conv"].filters
     trained = sum(
@@ -85,6 +93,13 @@ def network_numbers():
             *(4, top, *head_channels, classes, head.parameters),
             total,
         ],
+        "parameters_question": [1, 1, 1, 3, 3, *stem_conv.kernel.shape[2:], 1],
+        "parameters_first_block": [
+            *(1, stem_conv.filters, inner, inner),
+            *(first[name] for name in first_names),
+            *(stem_conv.filters, outer, outer, first["shortcut_conv"], sum(first.values())),
+            *(blocks - 1, sum(count.values()), 1, stage1.parameters),
+        ],
         "parameters_comment": [3, 100 * stage3.parameters / total],
         "multiply_adds_question": [3, 3, 2, conv.kernel.shape[2], filters, height, width],
         "multiply_adds": [
@@ -103,11 +118,12 @@ def schedule_numbers():
     losses = np.array([2.4, 2.3, 2.0])
     means = [sum(0.02 * 0.98 ** (n - i) * losses[i] for i in range(n + 1)) for n in range(3)]
     correction = 1 - 0.98**3
-    first, last = (one_cycle(step, total, 0.8) for step in (0, total - 1))
+    max_lr = RECIPES["one-cycle"].max_lr
+    first, last = (one_cycle(step, total, max_lr) for step in (0, total - 1))
     peak = round(0.3 * total - 1)
-    assert one_cycle(peak, total, 0.8) == 0.8
+    assert one_cycle(peak, total, max_lr) == max_lr
     u = (3000 - peak) / (total - 1 - peak)
-    linear, cos = (one_cycle(3000, total, 0.8, anneal=kind) for kind in ("linear", "cos"))
+    linear, cos = (one_cycle(3000, total, max_lr, anneal=kind) for kind in ("linear", "cos"))
     submission = read_record(ROOT / "runs" / "2019-submission")
     log = {row["epoch"]: row for row in submission.history}
     tail = [epoch for epoch in range(1, 51) if epoch > 24 and seed_triangle(epoch - 1) == 0.05]
@@ -126,14 +142,14 @@ def schedule_numbers():
             *(*means, 0, 1, 0.98, 3, correction),
             *(means[2], correction, smoothed, 0.98, 2, 0.98, 1),
         ],
-        "one_cycle_question": [total, 0.8, 25, 0.3, 1, 1, first / last, 1, 2, 0, 1, 3000],
+        "one_cycle_question": [total, max_lr, 25, 0.3, 1, 1, first / last, 1, 2, 0, 1, 3000],
         "one_cycle": [
-            *(0.8, 25, first, 0.3, total, 1, peak, one_cycle(peak, total, 0.8), total - 1),
+            *(max_lr, 25, first, 0.3, total, 1, peak, max_lr, total - 1),
             *(first, first / last, *power_of_ten(last)),
         ],
         "one_cycle_step": [
             *(3000, 3000, peak, total - 1, peak, u),
-            *(0.8, 1, u, linear, 0.8, 2, 1, u, cos),
+            *(max_lr, 1, u, linear, max_lr, 2, 1, u, cos),
         ],
         "triangle_question": [0, 0.05, 0.95, 0, 1, 100, 2300, 2, 1, 1, 100, 4600, 10, 47],
         "triangle": [10, 1, 1 - x, 2, 1, x, 0.05, 0.95, 1 - x, seed_triangle(10), 1, 11],
@@ -143,13 +159,13 @@ def schedule_numbers():
         ],
         "momentum_question": [
             *(1, 2, 1, 1, recipe["max_lr"], recipe["max_momentum"]),
-            *(0.8, momenta[0], momenta[1], 0.95),
+            *(max_lr, momenta[0], momenta[1], 0.95),
         ],
         "momentum": [
             *(recipe["max_lr"], 1 - recipe["max_momentum"], 1 / (1 - recipe["max_momentum"])),
             *(first, 1 - momenta[0], first / (1 - momenta[0])),
-            *(0.8, 1 - momenta[1], 0.8 / (1 - momenta[1])),
-            *(0.95, 0.8, 1 - 0.95, 0.8 / (1 - 0.95), (1 - momenta[1]) / (1 - 0.95)),
+            *(max_lr, 1 - momenta[1], max_lr / (1 - momenta[1])),
+            *(0.95, max_lr, 1 - 0.95, max_lr / (1 - 0.95), (1 - momenta[1]) / (1 - 0.95)),
         ],
         "batch_norm_question": [0.99, 99, steps, 0.9],
         "batch_norm": [

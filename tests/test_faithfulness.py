@@ -171,6 +171,18 @@ def test_cascading_randomization_leaves_the_model_alone():
     assert (other.correlations != result.correlations).any()
 
 
+def test_cascading_randomization_tests_the_method_that_is_named():
+    """Eigen-CAM asks for no class, so it cannot notice that the logits layer has been lost."""
+    model = toy(16)
+    pixels = np.random.default_rng(0).random((5, 8, 8, 3))
+    maps = {
+        name: cascading_randomization(model, pixels, 0, method=name, stages=3).correlations[0]
+        for name in ("grad-cam", "eigen-cam")
+    }
+    np.testing.assert_allclose(maps["eigen-cam"], 1)
+    assert (maps["grad-cam"] < 0.99).any()
+
+
 def test_cascading_randomization_goes_down_cumulatively():
     """One positive channel: its map depends on the sign of the Dense weight only, until the
     convolution is randomized."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from checked_numbers import FENCE, mistakes, mutants
 
-from utils import records, report, studies
+from utils import records, report, studies, study_records
 from utils.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.resnet import STAGE_WIDTHS
 from utils.schedule import seed_triangle_proposal
@@ -49,6 +49,7 @@ def expected_numbers():
         records.read_record(ROOT / "runs/studies/decay" / f"{entry.name}-seed-0").run
         for entry in studies.decay()
     ]
+    peaks = study_records.read_study(ROOT / "runs/studies/peaks").results[0][1][0].run
     return {
         "decay": [
             # 2 and 1 are those of the formula
@@ -56,6 +57,7 @@ def expected_numbers():
             *(decay_e_foldings(Recipe(**r["recipe"]), r["data"]["train_images"]) for r in studied),
             *(decay_e_foldings(RECIPES["seed-2019"], 50_000), decay_e_foldings(ours, 50_000)),
         ],
+        "peaks": [peaks["recipe"]["depth"], peaks["data"]["train_images"]],
         "training_faults": [
             *(recipe["max_lr"], rising[0], rising[-1], 16, 24),
             *(100, steps, peak + 1, (peak + 1) * steps),

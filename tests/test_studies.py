@@ -87,6 +87,7 @@ def test_table_gives_mean_spread_and_change(folder):
     assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |  | 1.0 |"
     deviation = 100 * statistics.stdev([0.75, 0.77])
     assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 | 1.0 |"
+    assert "1 epochs, batches of 32; last epoch" in lines[-1]
     assert "measured on test set, for display only; CIFAR-10" in lines[-1]
 
 

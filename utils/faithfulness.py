@@ -118,7 +118,7 @@ class Randomization(NamedTuple):
 
 
 def cascading_randomization(
-    model, images, targets=None, layer=None, *, stages=8, batch_size=256, seed=0
+    model, images, targets=None, layer=None, *, method="grad-cam", stages=8, batch_size=256, seed=0
 ):
     """Destroys the learned weights from the top down and watches the maps change.
 
@@ -131,6 +131,7 @@ def cascading_randomization(
         targets: None, an int or N ints. The class that is explained is that of the original model
             throughout.
         layer: name of one layer, or None for the default.
+        method: one of `utils.cam_methods.HOOKS`.
         stages: int >= 2, number of measurements: the first after the logits layer alone, the last
             after all layers, evenly spaced in between.
         seed: int, of the random weights, see `randomized`.
@@ -144,11 +145,11 @@ def cascading_randomization(
     """
     if isinstance(stages, bool) or not isinstance(stages, int) or stages < 2:
         raise ValueError(f"stages must be an int >= 2, got {stages!r}.")
-    original = GradCAM(model, layer)(images, targets, batch_size=batch_size)
+    original = GradCAM(model, layer, method)(images, targets, batch_size=batch_size)
     random = randomized(model, seed)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    explain = GradCAM(copy, layer)
+    explain = GradCAM(copy, layer, method)
     top_down = [one for one in reversed(copy.layers) if one.weights]
     ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
     correlations = []

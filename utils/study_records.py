@@ -88,7 +88,8 @@ def study_table(study):
         str.
     """
     lines = [
-        "| what | runs | final accuracy, mean ± deviation | change | minutes a run |",
+        "| what | runs | final accuracy, mean ± deviation | change from the line above "
+        "| minutes a run |",
         "| --- | ---: | --- | ---: | ---: |",
     ]
     before = None
@@ -106,10 +107,17 @@ def study_table(study):
     runs = [record for _, records in study.results for record in records]
     data = runs[0].run["data"]
     models = " and ".join(sorted({one.model for one in runs}))
+    recipes = [one.run["recipe"] for one in runs]
+    scale = f"{_values(recipes, 'epochs')} epochs, batches of {_values(recipes, 'batch_size')}"
     places = "; ".join(sorted({f"{one.run['backend']}, {one.run['device']}" for one in runs}))
     lines += [
         "",
-        f"{models}, last epoch of every run, measured on {data['validation']}; {data['source']}; "
-        f"{places}.",
+        f"{models}, {scale}; last epoch of every run, measured on {data['validation']}; "
+        f"{data['source']}; {places}.",
     ]
     return "\n".join(lines)
+
+
+def _values(recipes, field):
+    """The different values of a field, as text: `"50 and 200"`."""
+    return " and ".join(str(value) for value in sorted({one[field] for one in recipes}))

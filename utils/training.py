@@ -178,10 +178,11 @@ def decay_e_foldings(recipe, train_images):
     """How often the L2 penalty alone would shrink the kernels by a factor e in the whole run.
 
     A step multiplies a kernel by 1 - 2 l2 lr, and momentum adds up 1 / (1 - momentum) such steps.
-    Behind batch normalization the size of a kernel does not matter, so this is no bound on the
-    function but the pace at which weights forget early gradients (van Laarhoven 2017,
-    https://arxiv.org/abs/1706.05350): many e-foldings keep the noise of single batches high, few
-    let the weights settle early.
+    Where batch normalization follows a convolution, the size of its kernel does not matter; there
+    the penalty acts through the effective learning rate (van Laarhoven 2017,
+    https://arxiv.org/abs/1706.05350), or, seen otherwise, makes the kernel a moving average of its
+    updates (Wang and Aitchison 2024, https://arxiv.org/abs/2405.13698, for AdamW): the more
+    e-foldings in a run, the fewer of its steps the final weights average over.
 
     Args:
         recipe: `utils.settings.Recipe`.
