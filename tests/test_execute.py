@@ -15,7 +15,7 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from utils.execute import cell_titles, describe_record, main, standalone_html, write_atomically
+from utils.execute import cell_titles, describe_record, main, standalone_html
 
 ROOT = Path(__file__).resolve().parent.parent
 # What compiled libraries do at start-up: write to the file descriptor, past sys.stderr.
@@ -224,14 +224,6 @@ def test_newest_record_counts_and_an_earlier_run_is_called_so(tmp_path):
     expected = "This is the full result: profile a, data: CIFAR-10"
     assert describe_record(tmp_path, since=1999) == f"{expected}."
     assert describe_record(tmp_path, since=2001) == f"{expected}; from an earlier run."
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "file"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "new \ud800")
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

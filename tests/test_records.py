@@ -10,6 +10,7 @@ from sample_records import write_record
 from utils import records
 from utils.epoch_log import CSV_FIELDS
 from utils.records import ROOT, Record, read_history, read_record, read_records, wilson_interval
+from utils.settings import RECIPES
 
 SUBMISSION = ROOT / "runs" / records.SUBMISSION
 
@@ -127,6 +128,19 @@ def test_a_diverged_run_can_be_recorded(tmp_path):
     path = folder / "history.csv"
     path.write_text(path.read_text().replace(str(1 / 3), "nan"))
     assert np.isnan(read_record(folder).run["final"]["loss"])
+    path.write_text(path.read_text().replace("nan", "inf"))
+    run = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(run.replace("NaN", "Infinity"))
+    assert np.isinf(read_record(folder).run["final"]["loss"])
+
+
+def test_a_full_run_of_an_earlier_recipe_says_so_and_gives_way(tmp_path):
+    now = records.as_json(dataclasses.asdict(RECIPES["one-cycle"]))
+    changes = {"full_result": True}
+    for name, recipe in (("now", now), ("then", now | {"max_lr": 0.8})):
+        write_record(tmp_path / name, recipe=recipe | {"epochs": 3}, **changes)
+    now_record, then = read_records(tmp_path)
+    assert then.label == "one-cycle, the full recipe in an earlier form"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from sample_records import write_record
 
 from utils import report
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
-from utils.records import ROOT, SUBMISSION, read_records
+from utils.records import ROOT, SUBMISSION, read_record, read_records
 from utils.study_records import write_study
 
 
@@ -71,10 +71,24 @@ def test_seeds_of_a_recipe_are_summed_up(tmp_path):
     write_record(runs / "seed-0", **full)
     assert "one seed (0), so its spread is not known" in report.results_block(read_records(runs))
     write_record(runs / "seed-1", images=10_000, **full | {"seed": 1})
-    write_record(runs / "elsewhere", **full | {"data.content_hash": "1" * 64})
+    for name, other in (
+        ("elsewhere", {"data.content_hash": "1" * 64}),
+        ("milder", {"recipe.max_lr": 0.1}),
+        ("other-backend", {"backend": "tensorflow"}),
+    ):
+        write_record(runs / name, **full | other)
     remarks = report.seeds_remarks(read_records(runs))
-    expected = "2 seeds (0, 1), final accuracy 80.00 % on average, standard deviation 0.00 %."
-    assert len(remarks) == 2 and any(remark.endswith(expected) for remark in remarks)
+    expected = "2 runs with seeds 0, 1, final accuracy 80.00 % on average"
+    assert len(remarks) == 4 and sum(expected in remark for remark in remarks) == 1
+
+
+def test_every_machine_of_an_interrupted_run_is_named(tmp_path):
+    folder = write_record(tmp_path / "moved")
+    run = json.loads((folder / "run.json").read_text())
+    second = run["starts"][0] | {"epoch": 2, "compile_seconds": 0.0, "device": "GPU (Tesla T4)"}
+    run["starts"].append(second)
+    (folder / "run.json").write_text(json.dumps(run))
+    assert "CPU (test, 2 cores) then GPU (Tesla T4)" in report.results_block([read_record(folder)])
 
 
 def test_a_jpeg_copy_is_not_compared_with_the_original_images(tmp_path):

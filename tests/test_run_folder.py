@@ -83,3 +83,17 @@ def test_another_plan_is_refused(tmp_path):
     check_plan(tmp_path, {"seed": 0, "area": (0.1, 0.2)})
     with pytest.raises(ValueError, match="another seed: 0, now 1.*delete the folder"):
         check_plan(tmp_path, {"seed": 1, "area": (0.1, 0.2)})
+    (tmp_path / "plan.json").write_text("")
+    with pytest.raises(ValueError, match=r"plan\.json is no JSON.*damaged"):
+        check_plan(tmp_path, {"seed": 1})
+
+
+def test_an_optimizer_that_would_forget_its_state_is_refused(tmp_path):
+    save_checkpoint(make_model(3.0), tmp_path, 0)
+    model = make_model(9.0)
+    model.compile(keras.optimizers.Adam(), "mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(
+        ValueError, match=r"(?s)does not fit this model and optimizer.*delete the folder"
+    ):
+        restore(model, tmp_path)

@@ -11,7 +11,7 @@ from utils import run_recipe as module
 from utils.data import CIFAR10_CLASSES, Dataset
 from utils.evaluation import evaluate_with_mirror, predict_probabilities
 from utils.record import is_full_result, make_record
-from utils.records import read_record
+from utils.records import as_json, read_record
 from utils.settings import RECIPES
 from utils.weights import load_trained
 
@@ -91,10 +91,35 @@ def test_full_result_is_the_whole_recipe_on_all_of_cifar10(dataset):
 
 
 def test_incomplete_history_gets_no_record(dataset):
-    arguments = (None, RECIPES["one-cycle"], dataset, None)
+    arguments = (None, RECIPES["one-cycle"], dataset)
     options = {"profile": "full", "seed": 0, "starts": [{"epoch": 1}]}
     with pytest.raises(ValueError, match="1 epochs and the recipe 50"):
         make_record("x", [{"epoch": 1}], *arguments, **options)
     rows = [{"epoch": epoch} for epoch in range(1, 51)]
     with pytest.raises(ValueError, match="no starts.json"):
         make_record("x", rows, *arguments, **options | {"starts": []})
+
+
+def test_a_training_that_diverges_has_a_record_and_no_heatmaps(dataset, tmp_path):
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=32, max_lr=1e30)
+    folder, who = tmp_path / "x", {"profile": "study", "validation": "test set"}
+    model, _ = module.run_recipe(recipe, dataset, folder, **who, keep_weights=False)
+    record = read_record(folder)
+    assert not np.isfinite(record.run["final"]["loss"])
+    model.get_layer("logits").bias.assign(np.full(10, np.nan))  # batch norm had kept them finite
+    module.record_run(model, record.history, recipe, dataset, folder, seed=0, **who)
+    assert "flip_averaged" not in read_record(folder).run
+    assert not (folder / "gradcam.png").exists()
+
+
+def test_the_record_names_what_trained_and_not_what_wrote_it(dataset, tmp_path, monkeypatch):
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=32, max_lr=0.01)
+    monkeypatch.chdir(tmp_path)
+    options = {"profile": "study", "validation": "test set", "keep_weights": True}
+    _, first = module.run_recipe(recipe, dataset, ".", **options)  # "." has no name of its own
+    assert first["name"] == tmp_path.name and read_record(".").run == as_json(first)
+    starts = json.loads((tmp_path / "starts.json").read_text())
+    starts[0] |= {"device": "GPU (Tesla T4)", "git_commit": "1" * 40}
+    (tmp_path / "starts.json").write_text(json.dumps(starts))
+    _, again = module.run_recipe(recipe, dataset, ".", **options)  # the complete run is loaded
+    assert again["device"] == "GPU (Tesla T4)" and again["git_commit"] == "1" * 40

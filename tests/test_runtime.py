@@ -1,5 +1,8 @@
 """Precision follows the device; the description names what produced a result."""
 
+import sys
+import types
+
 import keras
 import pytest
 
@@ -43,3 +46,19 @@ def test_commit_is_that_of_the_checkout_or_unknown(monkeypatch, tmp_path):
     assert git_commit() == "unknown" or len(git_commit().removesuffix("-dirty")) == 40
     monkeypatch.setattr(module, "__file__", str(tmp_path / "utils" / "runtime.py"))
     assert git_commit() == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ({"platform": "gpu", "device_kind": "H100", "compute_capability": "9.0"}, ("GPU", (9, 0))),
+        ({"platform": "gpu", "device_kind": "MI300", "compute_capability": "gfx942"}, ("GPU", 0)),
+        ({"platform": "tpu", "device_kind": "TPU v5 lite"}, ("TPU", (99, 0))),
+    ],
+)
+def test_jax_devices_are_called_what_they_are(monkeypatch, device, expected):
+    fake = types.SimpleNamespace(devices=lambda: [types.SimpleNamespace(**device)])
+    monkeypatch.setitem(sys.modules, "jax", fake)
+    kind, capability = expected
+    name = f"{kind} ({device['device_kind']})"
+    assert module._accelerator("jax") == (name, capability or (0, 0))

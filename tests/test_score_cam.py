@@ -70,6 +70,15 @@ def test_what_it_cannot_do_is_refused(model, images):
         grad_cam(model, images, lambda logits: logits[:, 0], method="score-cam")
     with pytest.raises(ValueError, match="no layer 'nowhere'"):
         grad_cam(model, images, 3, "nowhere", method="score-cam")
+    with pytest.raises(ValueError, match="batch_size must be an int >= 1, got 0"):
+        grad_cam(model, images, 3, method="score-cam", batch_size=0)
+
+
+def test_a_diverged_network_is_refused(images):
+    diverged = resnet_v2(11)
+    diverged.get_layer("logits").bias.assign(np.full(10, np.nan))
+    with pytest.raises(ValueError, match="not finite. Its weights may have diverged"):
+        grad_cam(diverged, images, method="score-cam")
 
 
 def test_a_model_without_normalization_is_hidden_in_black():

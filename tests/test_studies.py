@@ -135,6 +135,17 @@ def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert studies.main(other) == 1
     assert "finished run with other settings" in capsys.readouterr().err
+    before = runs_in(tmp_path / "study")
+    for mistake, words in (
+        (["--hold-out", "30"], "content_hash"),  # given again, the last one counts
+        (["--precision", "mixed_float16"], "precision"),
+    ):
+        assert studies.main([*arguments, "3", *mistake]) == 1
+        assert words in capsys.readouterr().err
+    assert runs_in(tmp_path / "study") == before, "refused only after training"
+    monkeypatch.setitem(studies.STUDIES, "length", ("Another question", lambda: short[1:]))
+    assert studies.main(["length", *arguments[1:], "1"]) == 1
+    assert "holds the study 'Short', now 'Another question'" in capsys.readouterr().err
     record = read_record(tmp_path / "study" / "step-decay-50-seed-1")
     assert record.run["seed"] == 1 and "held out" in record.run["data"]["validation"]
 

@@ -113,6 +113,29 @@ def test_first_epoch_broken_off_starts_again_from_the_same_weights(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_rerun_after_an_interrupt_keeps_the_state_of_loss_scaling(dataset, tmp_path):
+    """As a cell of the notebook that is run again: the same model, on a GPU without bfloat16."""
+    recipe = replace(RECIPE, epochs=2)
+    model = training.build_model(recipe, dataset.x_train, seed=1, dtype="mixed_float16")
+    training.compile_model(model, recipe, len(dataset.x_train))
+
+    def interrupt(line):
+        if line.split()[0] == "1":  # the first epoch is done
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        training.fit(model, recipe, dataset, tmp_path, seed=1, report=interrupt)
+    variables = len(model.optimizer.variables)
+    model.optimizer.dynamic_scale.assign(1.0)
+    rows = training.fit(model, recipe, dataset, tmp_path, seed=1, report=lambda line: None)
+    assert len(model.optimizer.variables) == variables
+    assert float(model.optimizer.dynamic_scale) > 1
+    # A step that overflows is skipped and does not move the schedule: the log says so, too.
+    rate, _ = training.schedule_values(recipe, len(dataset.x_train))
+    done = int(model.optimizer.iterations)
+    assert rows[-1]["learning_rate_last"] == rate[done - 1] and done <= len(rate)
+
+
 def test_complete_run_is_loaded_and_not_repeated(dataset, straight):
     folder, expected_model, expected_rows, _ = straight
     before = (folder / "history.csv").read_text()

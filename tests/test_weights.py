@@ -147,6 +147,16 @@ def test_the_reported_run_with_weights_is_the_one_shipped(model, tmp_path):
     assert weights.shipped_record(runs).name == "shorter"
 
 
+def test_a_network_of_other_images_is_never_the_one_shipped(model, tmp_path):
+    record_of(model, tmp_path / "runs" / "some")
+    path = tmp_path / "runs" / "some" / "run.json"
+    true = json.loads(path.read_text())
+    for changes in ({"source": "painted shapes"}, {"validation": "5000 images held out"}, {}):
+        path.write_text(json.dumps(true | {"data": true["data"] | changes}))
+        shipped = weights.shipped_record(tmp_path / "runs")
+        assert (shipped is None) == bool(changes)
+
+
 def test_layers_have_distinct_names_and_no_other_weights(model):
     arrays = weights.weight_arrays(model)
     assert len(arrays) == len(model.weights)

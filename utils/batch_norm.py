@@ -18,14 +18,16 @@ class FusedBatchNormalization(layers.BatchNormalization):
     (`benchmarks/batch_norm.py`). TensorFlow has one kernel for the whole of it, which adds up in
     float32 whatever the precision of its input.
 
-    On other backends, and for inputs that the kernel does not take (not of rank 4, masked, of
-    float64), the layer is Keras's own. Arguments, weights and saved files are those of Keras.
+    On other backends, with `synchronized=True`, and for inputs that the kernel does not take (not
+    of rank 4, masked, of float64), the layer is Keras's own. Arguments, weights and saved files are
+    those of Keras.
     """
 
     def call(self, inputs, training=None, mask=None):
         fused = (
             keras.backend.backend() == "tensorflow"
             and mask is None
+            and not self.synchronized  # across replicas, which the kernel knows nothing of
             and not getattr(self, "renorm", False)  # an option of newer versions of Keras
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)

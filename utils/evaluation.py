@@ -7,6 +7,10 @@ import numpy as np
 from utils.training import predict_logits
 
 
+class DivergedError(ValueError):
+    """The network's logits are not finite."""
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Predictions for n labeled images.
@@ -64,7 +68,7 @@ def predict_probabilities(model, images):
         float64 (n, classes), the softmax of the logits.
 
     Raises:
-        ValueError: when a logit is not finite.
+        DivergedError: when a logit is not finite.
     """
     return softmax(predict_logits(model, images))
 
@@ -73,11 +77,11 @@ def softmax(logits):
     """Class probabilities, float64 (n, classes), of logits (n, classes).
 
     Raises:
-        ValueError: when a logit is not finite.
+        DivergedError: when a logit is not finite.
     """
     logits = np.asarray(logits, "float64")
     if not np.isfinite(logits).all():
-        raise ValueError(
+        raise DivergedError(
             "The network gives logits that are not finite; its training has diverged. Train again "
             "with a lower peak learning rate."
         )
@@ -97,7 +101,8 @@ def evaluate(model, images, labels):
         `Predictions`.
 
     Raises:
-        ValueError: when labels and images differ in number, or a logit is not finite.
+        ValueError: when labels and images differ in number; `DivergedError`, which is one, when a
+            logit is not finite.
     """
     _check_counts(images, labels)
     return Predictions(np.asarray(labels), predict_probabilities(model, images))

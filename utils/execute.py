@@ -20,6 +20,8 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from utils.atomic import write_text
+
 TITLE_WIDTH = 72  # characters
 ERROR_LINES = 8
 ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -154,16 +156,6 @@ class NotebookRun(NotebookClient):
         return super().output(outs, msg, display_id, cell_index)
 
 
-def write_atomically(path, text):
-    """Writes a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def notebook_text(notebook):
     """The text of an .ipynb file in which nothing but outputs can differ between two runs."""
     notebook.metadata.kernelspec = dict(name="python3", display_name="Python 3", language="python")
@@ -241,12 +233,12 @@ def execute(source, output, inplace=False):
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if failure:
-        write_atomically(partial, notebook_text(notebook))
+        write_text(partial, notebook_text(notebook))
         print(f"{run.place} {failure}\nThe notebook up to there: {partial}", file=sys.stderr)
         return status
 
-    write_atomically(target, notebook_text(notebook))
-    write_atomically(page, standalone_html(notebook, source.stem))
+    write_text(target, notebook_text(notebook))
+    write_text(page, standalone_html(notebook, source.stem))
     partial.unlink(missing_ok=True)
     print(f"Executed in {time.time() - started:.0f} s. Results: {target} and {page}")
     print(describe_record(output, started))

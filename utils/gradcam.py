@@ -192,8 +192,7 @@ class GradCAM:
             raise ValueError("Eigen-CAM asks for no class, so it knows no contrast; leave it out.")
         wanted = self.check_classes(targets, len(images), "targets")
         against = self.check_classes(contrast, len(images), "contrast")
-        if not _is_int(batch_size, 1):
-            raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
+        check_batch_size(batch_size)
         # Batches of one size, the last one padded with copies of an image: one shape, one compile.
         batches = -(-len(images) // batch_size)
         step = -(-len(images) // batches)
@@ -203,11 +202,7 @@ class GradCAM:
             for rows in padded.reshape(batches, step)
         ]
         maps, logits = (np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True))
-        if not (np.isfinite(maps).all() and np.isfinite(logits).all()):
-            raise ValueError(
-                "The model gives logits or maps that are not finite. Its weights may have diverged "
-                "in training: check the loss, or reload a checkpoint."
-            )
+        check_finite(logits, maps)
         maps = maps if signed else np.maximum(maps, 0)
         chosen = np.where(wanted < 0, -1 if self._own_score else logits.argmax(1), wanted)
         return Explanation(maps, logits, chosen)
@@ -380,6 +375,21 @@ def _check_logits(model):
         raise ValueError(f"The model must end in logits (batch, classes), got shape {shape}.")
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("Grad-CAM needs channels last: keras.config.set_image_data_format.")
+
+
+def check_batch_size(batch_size):
+    """Raises `ValueError` unless a batch size is an int >= 1."""
+    if not _is_int(batch_size, 1):
+        raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
+
+
+def check_finite(*arrays):
+    """Raises `ValueError` if logits or maps, arrays of any shape, have NaN or infinity."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError(
+            "The model gives logits or maps that are not finite. Its weights may have diverged "
+            "in training: check the loss, or reload a checkpoint."
+        )
 
 
 def _is_int(value, at_least):

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.atomic import replacing
+
 MIN_POINTS = 5  # that must be left to judge
 _SLIDE_WIDTH = 15  # points between the two ends of the window of the rule "slide"
 _CSV_FIELDS = ("step", "learning_rate", "loss", "smoothed")
@@ -166,7 +168,10 @@ class RangeTestResult:
 
     def save_csv(self, path):
         """Write one row a step; floats are exact, the last four columns repeat."""
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_CSV_FIELDS)
             columns = (self.lr.tolist(), self.loss.tolist(), self.smoothed.tolist())

@@ -6,9 +6,10 @@ Every number that README and notebook show is read back from such a record by `u
 import dataclasses
 from pathlib import Path
 
+import keras
+
 from utils.records import wilson_interval
 from utils.run_folder import write_json
-from utils.runtime import git_commit
 from utils.settings import RECIPES
 
 ON_TEST_SET = "test set, for display only"
@@ -17,7 +18,7 @@ ON_TEST_SET = "test set, for display only"
 def run_name(profile, dataset, runtime):
     """Names a run of the notebook after what sets it apart: profile, data, backend, device."""
     data = "cifar10" if dataset.is_cifar10 else "shapes"
-    return f"{profile}-{data}-{runtime.backend}-{'gpu' if runtime.on_gpu else 'cpu'}"
+    return f"{profile}-{data}-{runtime.backend}-{runtime.device.split()[0].lower()}"
 
 
 def is_full_result(recipe, dataset):
@@ -40,7 +41,6 @@ def make_record(
     model,
     recipe,
     dataset,
-    runtime,
     *,
     profile,
     seed,
@@ -57,10 +57,11 @@ def make_record(
         model: the trained `keras.Model`.
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.Dataset` it was trained and evaluated on.
-        runtime: `utils.runtime.Runtime`.
         profile: str.
         seed: int.
-        starts: list of dicts from `utils.run_folder.read_starts`, at least one.
+        starts: list of dicts from `utils.run_folder.read_starts`, at least one. Device, versions
+            and commit of the record are those of the last one: what trained, which may not be
+            what writes the record.
         validation: str, what the val columns were measured on.
         weights: dict from `utils.weights.save_weights`, or None when they are not kept.
         flip_correct: int, right answers when the logits of an image and of its mirror image are
@@ -96,9 +97,9 @@ def make_record(
             "test_images": images,
             "validation": validation,
         },
-        "versions": runtime.versions(),
-        "backend": runtime.backend,
-        "device": runtime.device,
+        "versions": starts[-1]["versions"],
+        "backend": keras.backend.backend(),
+        "device": starts[-1]["device"],
         "precision": model.get_layer("stem_conv").dtype_policy.name,
         "parameters": model.count_params(),
         "seconds": round(sum(row["seconds"] for row in rows), 1),
@@ -112,7 +113,7 @@ def make_record(
             "ci95": [round(bound, 4) for bound in wilson_interval(correct, images)],
         },
         "best_epoch": {"epoch": best["epoch"], "accuracy": best["val_accuracy"]},
-        "git_commit": git_commit(),
+        "git_commit": starts[-1]["git_commit"],
     }
     if flip_correct is not None:
         record["flip_averaged"] = {"correct": flip_correct, "accuracy": flip_correct / images}

@@ -54,7 +54,8 @@ def results_block(records):
     for record in records:
         run, final, best = record.run, record.run["final"], record.run["best_epoch"]
         mirrored = run.get("flip_averaged")
-        place = ", ".join(run[key] for key in ("backend", "device", "precision") if run[key])
+        parts = (run["backend"], " then ".join(filter(None, record.devices)), run["precision"])
+        place = ", ".join(filter(None, parts))
         count = run["data"]["train_images"]
         cells = (
             f"**{record.name}**: {record.label}",
@@ -88,20 +89,22 @@ def results_block(records):
 
 
 def seeds_remarks(records):
-    """Mean and spread of the full runs of a recipe on the same images; one sentence a recipe."""
+    """Mean and spread of the full runs that differ in nothing but the seed; a sentence a group."""
     groups = {}
     for record in records:
         if record.run["full_result"] and not record.is_transcribed:
-            key = record.run["recipe"]["name"], record.run["data"]["content_hash"]
-            groups.setdefault(key, []).append(record)
+            run = record.run
+            same = (run["recipe"], run["data"]["content_hash"], run["backend"], run["precision"])
+            groups.setdefault(json.dumps(same), []).append(record)
     remarks = []
-    for (name, _), group in groups.items():
+    for group in groups.values():
+        label = group[0].label
         mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in group])
         seeds = ", ".join(str(seed) for seed in sorted(one.run["seed"] for one in group))
         remarks.append(
-            f"{name}, the full recipe: one seed ({seeds}), so its spread is not known."
+            f"{label}: one seed ({seeds}), so its spread is not known."
             if len(group) == 1
-            else f"{name}, the full recipe: {len(group)} seeds ({seeds}), final accuracy "
+            else f"{label}: {len(group)} runs with seeds {seeds}, final accuracy "
             f"{_percent(mean)} on average, standard deviation {_percent(deviation)}."
         )
     return remarks

@@ -1,15 +1,15 @@
 """What a training run keeps on disk: its plan, its history and its newest checkpoint.
 
-Every file is written whole under another name and then renamed, so that a crash leaves either the
-old file or the new one.
+Every file is written by `utils.atomic`, so that a crash leaves either the old file or the new one.
 """
 
 import csv
 import json
-import os
+import warnings
 
+from utils.atomic import replacing, write_text
 from utils.epoch_log import CSV_FIELDS
-from utils.records import read_history
+from utils.records import as_json, read_history
 
 
 def check_plan(folder, plan):
@@ -23,11 +23,11 @@ def check_plan(folder, plan):
         ValueError: when the folder holds a run with another plan.
     """
     path = folder / "plan.json"
-    plan = json.loads(json.dumps(plan))  # tuples become lists, as they will be when read back
+    plan = as_json(plan)
     if not path.exists():
         write_json(path, plan)
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _read_json(path)
     for key, value in plan.items():
         if found.get(key) != value:
             raise ValueError(
@@ -51,7 +51,8 @@ def restore(model, folder):
         List of dicts with the keys of `utils.epoch_log.CSV_FIELDS`, one a finished epoch.
 
     Raises:
-        ValueError: when the folder holds only a part of what a run leaves behind.
+        ValueError: when the folder holds only a part of what a run leaves behind, or the
+            checkpoint does not fit the model and its optimizer.
     """
     path = folder / "history.csv"
     rows = read_history(path) if path.exists() else []
@@ -75,7 +76,16 @@ def restore(model, folder):
             write_history(folder, rows)
         else:  # a history without an epoch is none
             path.unlink()
-    model.load_weights(checkpoints[-1])
+    with warnings.catch_warnings():
+        # Keras would warn and go on, with an optimizer that has forgotten a part of its state.
+        warnings.filterwarnings("error", "Skipping variable loading for optimizer")
+        try:
+            model.load_weights(checkpoints[-1])
+        except (UserWarning, ValueError) as problem:
+            raise ValueError(
+                f"{checkpoints[-1]} does not fit this model and optimizer ({problem}); delete the "
+                f"folder {folder} to train anew, or choose another one."
+            ) from None
     return rows
 
 
@@ -90,7 +100,7 @@ def read_starts(folder):
         first epoch stays listed.
     """
     path = folder / "starts.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return _read_json(path) if path.exists() else []
 
 
 def add_start(folder, start):
@@ -111,14 +121,13 @@ def write_history(folder, rows):
         folder: `pathlib.Path` of an existing folder.
         rows: list of dicts with the keys of `CSV_FIELDS`, one an epoch.
     """
-    temporary = folder / "history.tmp"
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(folder / "history.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / "history.csv")
 
 
 def save_checkpoint(model, folder, epoch):
@@ -132,10 +141,9 @@ def save_checkpoint(model, folder, epoch):
     Returns:
         `pathlib.Path` of the checkpoint.
     """
-    temporary = folder / "partial.weights.h5"
-    model.save_weights(temporary, overwrite=True)
     path = folder / f"checkpoint-{epoch:04d}.weights.h5"
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        model.save_weights(temporary, overwrite=True)
     for old in folder.glob("checkpoint-*.weights.h5"):
         if old != path:
             old.unlink()
@@ -144,6 +152,14 @@ def save_checkpoint(model, folder, epoch):
 
 def write_json(path, content):
     """Writes plain values as an indented JSON file."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is no JSON ({error}): it is damaged. Restore it, delete the folder to train "
+            f"anew, or choose another one."
+        ) from None

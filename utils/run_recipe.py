@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from utils.data import load_dataset
-from utils.evaluation import evaluate_with_mirror
+from utils.evaluation import DivergedError, evaluate_with_mirror
 from utils.explain import class_gallery
 from utils.figures import save_png
 from utils.record import ON_TEST_SET, make_record, save_record
@@ -60,7 +60,6 @@ def run_recipe(
         rows,
         recipe,
         dataset,
-        runtime,
         folder,
         profile=profile,
         seed=seed,
@@ -70,7 +69,7 @@ def run_recipe(
     return model, record
 
 
-def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=True, **fields):
+def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fields):
     """Writes the record of a trained network; keeps its weights and draws its heatmaps.
 
     Args:
@@ -78,21 +77,26 @@ def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=Tr
         rows: history of `utils.training.fit`, complete.
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.Dataset` it was trained and measured on.
-        runtime: `utils.runtime.Runtime`.
         folder: path of the run; its name names the run.
         keep_weights: bool, False to leave only plan, starts, history and record.
         **fields: `profile`, `seed` and optionally `validation` for `utils.record.make_record`.
 
     Returns:
-        The record, a dict. Beside it stand `weights.npz` and `gradcam.png`.
+        The record, a dict. Beside it stand `weights.npz` and `gradcam.png`; a training that has
+        diverged has a record, too, but no heatmaps.
 
     Raises:
         ValueError: when the model does not give the accuracy at the end of the history.
     """
-    folder = Path(folder)
-    test, mirrored = evaluate_with_mirror(model, dataset.x_test, dataset.y_test)
+    folder = Path(folder).resolve()
+    try:
+        test, mirrored = evaluate_with_mirror(model, dataset.x_test, dataset.y_test)
+    except DivergedError:
+        test = mirrored = None
     # The two may differ by rounding in another batch size, never by more than a few images.
-    if abs(test.correct.mean() - rows[-1]["val_accuracy"]) > max(0.005, 2 / len(test.labels)):
+    if test and abs(test.correct.mean() - rows[-1]["val_accuracy"]) > max(
+        0.005, 2 / len(test.labels)
+    ):
         raise ValueError(
             f"This model gets {test.correct.mean():.4f} of the test images right, but the history "
             f"ends with {rows[-1]['val_accuracy']:.4f}: it is not the one that was trained."
@@ -103,16 +107,15 @@ def record_run(model, rows, recipe, dataset, runtime, folder, *, keep_weights=Tr
         model,
         recipe,
         dataset,
-        runtime,
         starts=read_starts(folder),
         weights=save_weights(model, folder / WEIGHTS_FILE) if keep_weights else None,
-        flip_correct=int(mirrored.correct.sum()),
+        flip_correct=int(mirrored.correct.sum()) if mirrored else None,
         **fields,
     )
     save_record(folder, record)
-    if keep_weights:
+    if keep_weights and test:
         save_png(class_gallery(model, dataset, test), folder / "gradcam.png")
-    else:
+    if not keep_weights:
         for checkpoint in folder.glob("checkpoint-*.weights.h5"):
             checkpoint.unlink()
     return record

@@ -1,9 +1,10 @@
 """Where are we: versions, backend, device, the precision that suits it, and the output folder."""
 
-import importlib.metadata
+import importlib
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -66,15 +67,15 @@ def describe_runtime():
     import keras  # here, because importing Keras loads the whole backend
 
     backend = keras.backend.backend()
-    gpu, capability = _accelerator(backend)
+    accelerator, capability = _accelerator(backend)
     cpu, flags = _cpu_info()
     return Runtime(
         python=platform.python_version(),
         keras=keras.__version__,
         backend=backend,
-        backend_version=importlib.metadata.version(_distribution(backend)),
-        device=f"GPU ({gpu})" if gpu else f"CPU ({cpu}, {_cores()} cores)",
-        on_gpu=gpu is not None,
+        backend_version=importlib.import_module(backend).__version__,
+        device=accelerator or f"CPU ({cpu}, {_cores()} cores)",
+        on_gpu=accelerator is not None,
         precision=choose_precision(backend, capability, flags),
         in_colab="google.colab" in sys.modules,
     )
@@ -126,36 +127,30 @@ def git_commit():
     return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
-def _distribution(backend):
-    """Name of the installed package of a backend (TensorFlow has several)."""
-    if backend != "tensorflow":
-        return backend
-    names = ("tensorflow", "tensorflow-cpu", "tf-nightly", "tensorflow-macos")
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
-    return next((name for name in names if name in installed), "tensorflow")
-
-
 def _accelerator(backend):
-    """(name, compute capability) of the first accelerator of the backend, or (None, None)."""
+    """(kind and name, compute capability) of the backend's first accelerator, or (None, None)."""
     if backend == "tensorflow":
         import tensorflow as tf
 
         for gpu in tf.config.list_physical_devices("GPU"):
             details = tf.config.experimental.get_device_details(gpu)
-            return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0))
+            name = details.get("device_name", "name unknown")
+            return f"GPU ({name})", details.get("compute_capability", (0, 0))
     elif backend == "jax":
         import jax
 
         device = jax.devices()[0]
         if device.platform != "cpu":
-            capability = str(getattr(device, "compute_capability", "99.0"))
-            major, _, minor = capability.partition(".")
-            return device.device_kind, (int(major), int(minor or 0))
+            kind = "TPU" if device.platform == "tpu" else "GPU"
+            capability = str(getattr(device, "compute_capability", "99.0" if kind == "TPU" else ""))
+            numbers = re.fullmatch(r"(\d+)\.(\d+)", capability)  # AMD has names: "gfx942"
+            capability = tuple(map(int, numbers.groups())) if numbers else (0, 0)
+            return f"{kind} ({device.device_kind})", capability
     elif backend == "torch":
         import torch
 
         if torch.cuda.is_available():
-            return torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+            return f"GPU ({torch.cuda.get_device_name()})", torch.cuda.get_device_capability()
     return None, None
 
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from utils.gradcam import Explanation, GradCAM
+from utils.gradcam import Explanation, GradCAM, check_batch_size, check_finite
 from utils.graph import find_node, flatten, graph_nodes, producer
 from utils.overlay import resize_maps
 
@@ -49,7 +49,9 @@ class ScoreCAM:
             )
         images = self._check.check_images(images)
         wanted = self._check.check_classes(targets, len(images), "targets")
+        check_batch_size(batch_size)
         logits = self._whole.predict(images, batch_size=batch_size, verbose=0).astype("float32")
+        check_finite(logits)
         classes = np.where(wanted < 0, logits.argmax(1), wanted)
         activations = self._trunk.predict(images, batch_size=batch_size, verbose=0)
         hidden = self._probabilities(np.broadcast_to(self._hidden, images[:1].shape), batch_size)[0]
@@ -64,6 +66,7 @@ class ScoreCAM:
             weights = np.where((high > low)[:, 0, 0], weights, 0)
             maps.append(np.tensordot(weights, channels, axes=1))
         maps = np.stack(maps).astype("float32")
+        check_finite(maps)
         return Explanation(maps if signed else np.maximum(maps, 0), logits, classes)
 
     def _probabilities(self, images, batch_size):

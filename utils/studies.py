@@ -6,12 +6,13 @@ and prints the table. Interrupted, the same command goes on; runs that are done 
 
 import argparse
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.records import read_record
+import keras
+
+from utils.records import as_json, read_record
 from utils.run_recipe import exit_status, load_split, run_recipe
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
@@ -116,36 +117,41 @@ def run_study(title, entries, dataset, folder, seeds, *, validation, changes=Non
         precision: Keras dtype policy, by default the device's own.
 
     Raises:
-        ValueError: when the folder holds a run of another recipe, seed or precision.
+        ValueError: when the folder holds another study, or a finished run with another recipe,
+            seed, precision, backend or other images; before anything is trained.
     """
     precision = precision or describe_runtime().precision
-    write_study(folder, title, {entry.name: entry.label for entry in entries})
+    same = {"precision": precision, "backend": keras.backend.backend()}
+    same |= {"content_hash": dataset.content_hash, "validation": validation}
+    runs = []
     for seed in seeds:  # the seeds outside: after the first, every entry has one run
         for entry in entries:
             target = Path(folder) / f"{entry.name}-seed-{seed}"
             recipe = dataclasses.replace(entry.recipe, **(changes or {}))
             if (target / "run.json").exists():
-                _check_same(target, recipe, seed, precision)
-                continue
-            print(f"{target.name}: {entry.label}", flush=True)
-            run_recipe(
-                recipe,
-                dataset,
-                target,
-                profile="study",
-                seed=seed,
-                validation=validation,
-                precision=precision,
-                keep_weights=False,
-            )
+                _check_same(target, recipe, {"seed": seed, **same})
+            else:
+                runs.append((target, entry.label, recipe, seed))
+    write_study(folder, title, {entry.name: entry.label for entry in entries})
+    for target, label, recipe, seed in runs:
+        print(f"{target.name}: {label}", flush=True)
+        run_recipe(
+            recipe,
+            dataset,
+            target,
+            profile="study",
+            seed=seed,
+            validation=validation,
+            precision=precision,
+            keep_weights=False,
+        )
 
 
-def _check_same(folder, recipe, seed, precision):
+def _check_same(folder, recipe, settings):
     """Refuses a finished run with other settings, of a rehearsal for example."""
     found = read_record(folder).run
-    wanted = json.loads(json.dumps(dataclasses.asdict(recipe)))  # tuples as lists, as in the file
-    wanted |= {"seed": seed, "precision": precision}
-    found = found["recipe"] | {key: found[key] for key in ("seed", "precision")}
+    wanted = as_json(dataclasses.asdict(recipe)) | settings
+    found = found | found["data"] | found["recipe"]  # the name is that of the recipe
     off = {key: (found.get(key), value) for key, value in wanted.items() if found.get(key) != value}
     if off:
         raise ValueError(

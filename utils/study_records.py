@@ -35,9 +35,19 @@ def write_study(folder, title, labels):
         folder: path of the study, created when missing.
         title: str.
         labels: dict of the name of each entry, which begins the names of its runs, to what it is.
+
+    Raises:
+        ValueError: when the folder holds another study.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    write_json(Path(folder) / STUDY_FILE, {"title": title, "entries": labels})
+    path = Path(folder) / STUDY_FILE
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))["title"]
+        if found != title:
+            raise ValueError(
+                f"{folder} holds the study {found!r}, now {title!r}; choose another --output."
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"title": title, "entries": labels})
 
 
 def read_study(folder):
@@ -109,11 +119,11 @@ def study_table(study):
     models = " and ".join(sorted({one.model for one in runs}))
     recipes = [one.run["recipe"] for one in runs]
     scale = f"{_values(recipes, 'epochs')} epochs, batches of {_values(recipes, 'batch_size')}"
-    places = "; ".join(sorted({f"{one.run['backend']}, {one.run['device']}" for one in runs}))
+    places = {f"{one.run['backend']}, {device}" for one in runs for device in one.devices}
     lines += [
         "",
         f"{models}, {scale}; last epoch of every run, measured on {data['validation']}; "
-        f"{data['source']}; {places}.",
+        f"{data['source']}; {'; '.join(sorted(places))}.",
     ]
     return "\n".join(lines)
 

@@ -252,11 +252,13 @@ class EpochLog(keras.callbacks.Callback):
         for layer in self.model.layers:
             if isinstance(layer, Augment):
                 layer.seed_generator.state.assign([self.seed, epoch * 1_000_000])
+        self.first = int(self.model.optimizer.iterations)
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        steps = len(self.batches)
-        first, last = epoch * steps, (epoch + 1) * steps - 1
+        # The optimizer's own count: a step that loss scaling skips, for an overflow in float16,
+        # does not move the schedule.
+        first, last = self.first, max(self.first, int(self.model.optimizer.iterations) - 1)
         values = (
             epoch + 1,
             float(self.rate[first]),
@@ -336,8 +338,10 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
     run_folder.check_plan(folder, plan)
     batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
     rate, momentum = schedule_values(recipe, len(dataset.x_train))
-    # On TensorFlow an optimizer that has not been built has no slots to save or load.
-    model.optimizer.build(model.trainable_variables)
+    # On TensorFlow an optimizer that has not been built has no slots to save or load; one that
+    # scales the loss must not be built twice.
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     rows = run_folder.restore(model, folder)
     if len(rows) >= recipe.epochs:
         report(f"Loaded a complete run of {len(rows)} epochs; delete its folder to train anew.")

@@ -7,13 +7,13 @@ that of the record.
 """
 
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from utils.atomic import replacing
 from utils.records import WEIGHTS_FILE, read_records, reported_record
 from utils.resnet import resnet_v2
 
@@ -53,10 +53,8 @@ def save_weights(model, path):
     for name in ("mean", "variance"):
         constant = keras.ops.convert_to_numpy(getattr(layer, name)).astype("float32")
         arrays[f"{NORMALIZATION}/{name}"] = constant.squeeze()  # (3,) or (32, 32, 3)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(temporary, path)
     content = path.read_bytes()
     return {
         "file": path.name,
@@ -127,18 +125,23 @@ def assign_weights(model, arrays):
 
 
 def shipped_record(folder):
-    """The record whose weights are shipped: the reported one of those that have the file.
+    """The record whose weights explain CIFAR-10: the reported one of those that ship them.
 
     Args:
         folder: path of `runs/`.
 
     Returns:
-        `utils.records.Record`, or None where no record ships weights.
+        `utils.records.Record`, or None where no network that was measured on CIFAR-10's test set
+        ships weights.
 
     Raises:
         ValueError: when a record in the folder is unsound.
     """
-    records = [record for record in read_records(folder) if record.ships_weights]
+    records = [
+        record
+        for record in read_records(folder)
+        if record.ships_weights and record.on_cifar10 and record.on_test_set
+    ]
     return reported_record(records) if records else None
 
 
