@@ -134,13 +134,16 @@ def test_a_diverged_run_can_be_recorded(tmp_path):
     assert np.isinf(read_record(folder).run["final"]["loss"])
 
 
-def test_a_full_run_of_an_earlier_recipe_says_so_and_gives_way(tmp_path):
-    now = records.as_json(dataclasses.asdict(RECIPES["one-cycle"]))
-    changes = {"full_result": True}
-    for name, recipe in (("now", now), ("then", now | {"max_lr": 0.8})):
-        write_record(tmp_path / name, recipe=recipe | {"epochs": 3}, **changes)
-    now_record, then = read_records(tmp_path)
+def test_a_full_run_of_an_earlier_recipe_says_so_and_gives_way(tmp_path, monkeypatch):
+    today = dataclasses.replace(RECIPES["one-cycle"], epochs=3)
+    monkeypatch.setitem(RECIPES, "one-cycle", today)
+    recipe = records.as_json(dataclasses.asdict(today))
+    write_record(tmp_path / "now", recipe=recipe, full_result=True)
+    write_record(tmp_path / "then", recipe=recipe | {"max_lr": 0.8}, full_result=True)
+    now, then = (read_record(tmp_path / name) for name in ("now", "then"))
+    assert now.label == "one-cycle, the full recipe"
     assert then.label == "one-cycle, the full recipe in an earlier form"
+    assert records.reported_record([then, now]) == now  # by name it would be the other one
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,13 @@ def test_commit_is_that_of_the_checkout_or_unknown(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("device", "expected"),
     [
-        ({"platform": "gpu", "device_kind": "H100", "compute_capability": "9.0"}, ("GPU", (9, 0))),
-        ({"platform": "gpu", "device_kind": "MI300", "compute_capability": "gfx942"}, ("GPU", 0)),
-        ({"platform": "tpu", "device_kind": "TPU v5 lite"}, ("TPU", (99, 0))),
+        (("gpu", "H100", "9.0"), ("GPU (H100)", (9, 0))),
+        (("gpu", "MI300", "gfx942"), ("GPU (MI300)", (0, 0))),
+        (("tpu", "TPU v5 lite"), ("TPU (TPU v5 lite)", (99, 0))),
     ],
 )
 def test_jax_devices_are_called_what_they_are(monkeypatch, device, expected):
-    fake = types.SimpleNamespace(devices=lambda: [types.SimpleNamespace(**device)])
-    monkeypatch.setitem(sys.modules, "jax", fake)
-    kind, capability = expected
-    name = f"{kind} ({device['device_kind']})"
-    assert module._accelerator("jax") == (name, capability or (0, 0))
+    names = ("platform", "device_kind", "compute_capability")  # a TPU has no third one
+    fake = types.SimpleNamespace(**dict(zip(names, device, strict=False)))
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(devices=lambda: [fake]))
+    assert module._accelerator("jax") == expected

@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from utils.atomic import write_text
 from utils.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.records import (
     ROOT,
@@ -385,7 +386,7 @@ def main(arguments=None, root=ROOT):
             lines = (old.splitlines(keepends=True), new.splitlines(keepends=True))
             sys.stdout.writelines(difflib.unified_diff(*lines, name, f"{name}, renewed"))
         else:
-            path.write_text(new, encoding="utf-8")
+            write_text(path, new)
             print(f"renewed {name}")
     if args.check and stale:
         print("\nThe files above differ from the records; run: python -m utils.report")

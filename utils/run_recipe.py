@@ -91,16 +91,16 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
     folder = Path(folder).resolve()
     try:
         test, mirrored = evaluate_with_mirror(model, dataset.x_test, dataset.y_test)
-    except DivergedError:
+    except DivergedError:  # nothing to compare, to average or to explain
         test = mirrored = None
-    # The two may differ by rounding in another batch size, never by more than a few images.
-    if test and abs(test.correct.mean() - rows[-1]["val_accuracy"]) > max(
-        0.005, 2 / len(test.labels)
-    ):
-        raise ValueError(
-            f"This model gets {test.correct.mean():.4f} of the test images right, but the history "
-            f"ends with {rows[-1]['val_accuracy']:.4f}: it is not the one that was trained."
-        )
+    else:
+        right, logged = test.correct.mean(), rows[-1]["val_accuracy"]
+        # The two may differ by rounding in another batch size, never by more than a few images.
+        if abs(right - logged) > max(0.005, 2 / len(test.labels)):
+            raise ValueError(
+                f"This model gets {right:.4f} of the test images right, but the history ends with "
+                f"{logged:.4f}: it is not the one that was trained."
+            )
     record = make_record(
         folder.name,
         rows,

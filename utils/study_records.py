@@ -116,18 +116,18 @@ def study_table(study):
         before = mean
     runs = [record for _, records in study.results for record in records]
     data = runs[0].run["data"]
-    models = " and ".join(sorted({one.model for one in runs}))
-    recipes = [one.run["recipe"] for one in runs]
-    scale = f"{_values(recipes, 'epochs')} epochs, batches of {_values(recipes, 'batch_size')}"
+    models = _distinct(one.model for one in runs)
+    epochs = _distinct(one.run["recipe"]["epochs"] for one in runs)
+    batch_sizes = _distinct(one.run["recipe"]["batch_size"] for one in runs)
     places = {f"{one.run['backend']}, {device}" for one in runs for device in one.devices}
     lines += [
         "",
-        f"{models}, {scale}; last epoch of every run, measured on {data['validation']}; "
-        f"{data['source']}; {'; '.join(sorted(places))}.",
+        f"{models}, {epochs} epochs, batches of {batch_sizes}; last epoch of every run, measured "
+        f"on {data['validation']}; {data['source']}; {'; '.join(sorted(places))}.",
     ]
     return "\n".join(lines)
 
 
-def _values(recipes, field):
-    """The different values of a field, as text: `"50 and 200"`."""
-    return " and ".join(str(value) for value in sorted({one[field] for one in recipes}))
+def _distinct(values):
+    """The different ones among some values, as text: `"50 and 200"`."""
+    return " and ".join(map(str, sorted(set(values))))
