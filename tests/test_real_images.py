@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from utils.batches import Batches
 from utils.data import CIFAR10_CLASSES, channel_statistics, load_dataset
 from utils.evaluation import evaluate_with_mirror
 from utils.lr_range import range_test
 from utils.settings import RECIPES
-from utils.training import Batches, build_model, compile_model, fit
+from utils.training import build_model, compile_model, fit
 from utils.weights import load_trained, shipped_record
 
 ROOT = Path(__file__).resolve().parent.parent

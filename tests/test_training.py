@@ -151,28 +151,6 @@ def test_folder_of_another_run_is_refused(dataset, straight):
         train(dataset, straight[0], recipe=replace(RECIPE, epochs=4))
 
 
-def test_order_is_a_function_of_seed_and_epoch_alone():
-    images = np.arange(10, dtype="uint8")[:, None, None, None] * np.ones((1, 2, 2, 3), "uint8")
-    batches = training.Batches(images, np.arange(10), 4, seed=5)
-
-    def visited(epoch):
-        batches.set_epoch(epoch)
-        pairs = [batches[i] for i in range(len(batches))]
-        for x, y in pairs:
-            assert x.shape == (4, 2, 2, 3) and (x[:, 0, 0, 0] == y).all()
-        return np.concatenate([y for _, y in pairs]).tolist()
-
-    first, second = visited(0), visited(1)
-    assert first != second and visited(0) == first
-    assert sorted(first[:10]) == list(range(10)) and first[10:] == first[:2]
-    assert first[:10] == np.random.default_rng((5, 0)).permutation(10).tolist()
-
-
-def test_evaluation_keeps_the_order_and_the_shorter_last_batch():
-    batches = training.Batches(np.zeros((5, 2, 2, 3), "uint8"), np.arange(5), 2)
-    assert [batches[i][1].tolist() for i in range(3)] == [[0, 1], [2, 3], [4]]
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_the_smoothed_cross_entropy(smoothing):
     logits = np.random.default_rng(0).normal(size=(6, 10)).astype("float32")

@@ -11,6 +11,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from utils.batches import Batches
 from utils.figures import save_png
 from utils.lr_curve import RangeTestResult
 from utils.lr_range import range_test
@@ -21,7 +22,7 @@ from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.studies import Entry, run_study
 from utils.study_records import read_study, study_table
-from utils.training import Batches, build_model, compile_model
+from utils.training import build_model, compile_model
 
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
 RANGE_TEST = "range_test.csv"

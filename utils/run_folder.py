@@ -36,6 +36,15 @@ def check_plan(folder, plan):
             )
 
 
+def planned_precision(folder):
+    """Keras dtype policy of the run in `folder`, or None when there is none yet.
+
+    A run goes on in the precision it began with, also on a device that prefers another one.
+    """
+    path = folder / "plan.json"
+    return _read_json(path)["precision"] if path.exists() else None
+
+
 def restore(model, folder):
     """Loads the newest checkpoint and returns the history up to it.
 
@@ -109,7 +118,7 @@ def add_start(folder, start):
     Args:
         folder: `pathlib.Path` of an existing folder.
         start: dict of plain values: `epoch` (the first of this start), `compile_seconds`,
-            `device`, `versions`, `git_commit`.
+            `device`, `versions`, `settings`, `git_commit`.
     """
     write_json(folder / "starts.json", [*read_starts(folder), start])
 

@@ -15,7 +15,7 @@ from utils.explain import class_gallery
 from utils.figures import save_png
 from utils.record import ON_TEST_SET, make_record, save_record
 from utils.records import WEIGHTS_FILE
-from utils.run_folder import read_starts
+from utils.run_folder import planned_precision, read_starts
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training import build_model, compile_model, fit
@@ -44,7 +44,8 @@ def run_recipe(
         profile: str, stored in the record.
         seed: int, of weights, data order and augmentation.
         validation: str, what the test part of `dataset` is.
-        precision: Keras dtype policy, by default the device's own.
+        precision: Keras dtype policy; by default that of the run begun in `folder`, else the
+            device's own.
         keep_weights: bool, False to leave nothing but history and record.
 
     Returns:
@@ -52,7 +53,11 @@ def run_recipe(
     """
     runtime = describe_runtime()
     print(f"{runtime}; {dataset.source}, {len(dataset.x_train):,} training images", flush=True)
-    model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision or runtime.precision)
+    planned = planned_precision(Path(folder))
+    precision = precision or planned or runtime.precision
+    if planned == precision != runtime.precision:
+        print(f"Going on in {planned}, as the run began; this device would choose another.")
+    model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision)
     compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
     rows = fit(model, recipe, dataset, folder, seed=seed, report=lambda x: print(x, flush=True))
     record = record_run(

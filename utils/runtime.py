@@ -10,6 +10,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+# Environment variables that TensorFlow reads while it is imported, with the value that computes
+# fastest on a CPU (measured: benchmarks/README.md). A value that is set already stays.
+TENSORFLOW_SETTINGS = {
+    # Keeps the memory of a step for the next one instead of fetching it from the system again.
+    "TF_CPU_ALLOCATOR_USE_BFC": "true",
+    # oneDNN's kernels, which TensorFlow turns on by itself only where they find AVX-512 VNNI,
+    # bfloat16 or AMX; its builds for other processors than x86-64 do not have all of them.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+}
+X86_64 = ("x86_64", "AMD64")  # as Linux and macOS, and as Windows call it
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -22,6 +33,8 @@ class Runtime:
         on_gpu: whether the backend computes on an accelerator.
         precision: Keras dtype policy chosen for the device.
         in_colab: whether this is Google Colab.
+        settings: dict, the environment variables of `TENSORFLOW_SETTINGS` that the backend has
+            read; empty for other backends.
     """
 
     python: str
@@ -32,16 +45,31 @@ class Runtime:
     on_gpu: bool
     precision: str
     in_colab: bool
+    settings: dict
 
     def versions(self):
         """Versions by package, as stored in a run record."""
         return {"python": self.python, "keras": self.keras, self.backend: self.backend_version}
 
     def __str__(self):
+        settings = "".join(f", {name}={value}" for name, value in self.settings.items())
         return (
             f"Python {self.python}, Keras {self.keras} on {self.backend} {self.backend_version}, "
-            f"{self.device}, {self.precision}"
+            f"{self.device}, {self.precision}{settings}"
         )
+
+
+def prepare_backend(environ=None, machine=None):
+    """Sets what the backend reads while it is imported; `utils` calls it when it is imported.
+
+    Args:
+        environ: mapping, by default `os.environ`. Variables that are set already stay as they are.
+        machine: str, the processor's architecture, by default this one's.
+    """
+    environ = os.environ if environ is None else environ
+    for name, value in TENSORFLOW_SETTINGS.items():
+        if name != "TF_ENABLE_ONEDNN_OPTS" or (machine or platform.machine()) in X86_64:
+            environ.setdefault(name, value)
 
 
 def quiet_backend():
@@ -78,6 +106,11 @@ def describe_runtime():
         on_gpu=accelerator is not None,
         precision=choose_precision(backend, capability, flags),
         in_colab="google.colab" in sys.modules,
+        settings={
+            name: os.environ[name]
+            for name in TENSORFLOW_SETTINGS
+            if backend == "tensorflow" and name in os.environ
+        },
     )
 
 

@@ -14,49 +14,13 @@ from keras import ops
 
 from utils import run_folder, schedule
 from utils.augment import Augment
+from utils.batches import Batches
 from utils.data import channel_statistics, pixel_mean
 from utils.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 from utils.resnet import resnet_v2
 from utils.runtime import describe_runtime, git_commit
 
 EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
-
-
-class Batches(keras.utils.PyDataset):
-    """Raw batches in an order that depends on the seed and the epoch, and on nothing else.
-
-    A shuffled pass visits `numpy.random.default_rng((seed, epoch)).permutation(n)`. Its last
-    batch is filled up from the start of the same permutation: all batches have one shape, so
-    that the training step is compiled once.
-
-    Args:
-        images: uint8 (n, 32, 32, 3).
-        labels: int (n,).
-        batch_size: int >= 1; at most n images are taken when n is smaller.
-        seed: int, or None for the given order with a shorter last batch (evaluation).
-    """
-
-    def __init__(self, images, labels, batch_size, seed=None):
-        super().__init__(workers=1, use_multiprocessing=False)
-        self.images, self.labels = images, np.asarray(labels, "int32")
-        self.batch_size, self.seed = min(batch_size, len(images)), seed
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch):
-        """Selects the order of the epoch, counted from 0."""
-        order = np.arange(len(self.images))
-        if self.seed is not None:
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
-            missing = -len(order) % self.batch_size
-            order = np.concatenate([order, order[:missing]])
-        self.order = order
-
-    def __len__(self):
-        return math.ceil(len(self.images) / self.batch_size)
-
-    def __getitem__(self, index):
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.images[chosen], self.labels[chosen]
 
 
 @keras.saving.register_keras_serializable(package="assignment")
@@ -303,6 +267,7 @@ class StartLog(keras.callbacks.Callback):
         runtime = describe_runtime()
         start = {"epoch": self.epoch, "compile_seconds": round(seconds, 2)}
         start |= {"device": runtime.device, "versions": runtime.versions()}
+        start |= {"settings": runtime.settings}
         run_folder.add_start(self.folder, {**start, "git_commit": git_commit()})
 
 
@@ -336,7 +301,6 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         "precision": model.get_layer("stem_conv").dtype_policy.name,
     }
     run_folder.check_plan(folder, plan)
-    batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
     rate, momentum = schedule_values(recipe, len(dataset.x_train))
     # On TensorFlow an optimizer that has not been built has no slots to save or load; one that
     # scales the loss must not be built twice.
@@ -352,12 +316,15 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         report(format_epoch_row(row))
     if len(rows) >= recipe.epochs:
         return rows
+    batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
+    test = Batches(dataset.x_test, dataset.y_test, EVALUATION_BATCH)
     log = EpochLog(folder, batches, rate, momentum, seed, rows, report)
     model.fit(
-        batches,
+        batches.stream(len(rows), recipe.epochs),
         initial_epoch=len(rows),
         epochs=recipe.epochs,
-        validation_data=Batches(dataset.x_test, dataset.y_test, EVALUATION_BATCH),
+        steps_per_epoch=len(batches),
+        validation_data=test.stream(0, 1),
         callbacks=[log, StartLog(folder, len(rows) + 1)],
         shuffle=False,  # the order is that of Batches; Keras would shuffle it by a global state
         verbose=0,
@@ -366,5 +333,15 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
 
 
 def predict_logits(model, images):
-    """Logits, float32 (n, classes), of uint8 images (n, 32, 32, 3), without augmentation."""
-    return model.predict(images, batch_size=EVALUATION_BATCH, verbose=0)
+    """Logits, float32 (n, classes), of uint8 images (n, 32, 32, 3), without augmentation.
+
+    One compiled call for each `EVALUATION_BATCH` images, the last one filled up with copies of its
+    first image, so that it is compiled once. `predict` would build an iterator for every call.
+    """
+    logits = []
+    for start in range(0, len(images), EVALUATION_BATCH):
+        batch = images[start : start + EVALUATION_BATCH]
+        missing = EVALUATION_BATCH - len(batch) if start else 0
+        padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
+        logits.append(model.predict_on_batch(padded)[: len(batch)])
+    return np.concatenate(logits)

@@ -1,0 +1,97 @@
+"""Training data that stay where they are used: a step is handed positions, not images.
+
+The images are converted once. On TensorFlow `fit` reads a `tf.data` pipeline that picks each batch
+without Python between the steps; on the other backends the batch is picked on the device. Fed by a
+Python generator instead, TensorFlow gives the memory of every step back to the system and waits for
+its autotuner after every pass; `benchmarks/README.md` has what that cost.
+"""
+
+import contextlib
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+PREFETCHED = 2  # batches that TensorFlow holds ready
+
+
+class Batches(keras.utils.PyDataset):
+    """Raw batches in an order that depends on the seed and the epoch, and on nothing else.
+
+    A shuffled pass visits `numpy.random.default_rng((seed, epoch)).permutation(n)`. Its last
+    batch is filled up from the start of the same permutation: all batches have one shape, so
+    that the training step is compiled once.
+
+    Args:
+        images: uint8 (n, 32, 32, 3).
+        labels: int (n,).
+        batch_size: int >= 1; at most n images are taken when n is smaller.
+        seed: int, or None for the given order with a shorter last batch (evaluation).
+    """
+
+    def __init__(self, images, labels, batch_size, seed=None):
+        super().__init__(workers=1, use_multiprocessing=False)
+        # TensorFlow's pipeline runs on the CPU; the other backends pick on the device itself.
+        with keras.device("cpu:0") if _on_tensorflow() else contextlib.nullcontext():
+            self.images = ops.convert_to_tensor(images)
+            self.labels = ops.convert_to_tensor(np.asarray(labels, "int32"))
+        self.batch_size, self.seed = min(batch_size, len(images)), seed
+        self.set_epoch(0)
+
+    def order_of(self, epoch):
+        """Positions in the order of an epoch, counted from 0: int32 (n filled up,)."""
+        count = len(self.images)
+        order = np.arange(count, dtype="int32")
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, epoch)).permutation(order)
+            order = np.concatenate([order, order[: -count % self.batch_size]])
+        return order
+
+    def set_epoch(self, epoch):
+        """Selects the order in which `batches[0]`, `batches[1]`, ... follow each other."""
+        self.order = self.order_of(epoch)
+
+    def __len__(self):
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __getitem__(self, index):
+        """Batch `index` of the selected epoch: images uint8 and labels int32, on the device."""
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return ops.take(self.images, chosen, axis=0), ops.take(self.labels, chosen, axis=0)
+
+    def stream(self, first_epoch, epochs):
+        """What `fit` reads in the epochs `first_epoch` to `epochs` - 1, counted from 0.
+
+        Args:
+            first_epoch, epochs: ints, 0 <= first_epoch < epochs.
+
+        Returns:
+            On TensorFlow one `tf.data.Dataset` of all those epochs, to be read with
+            `steps_per_epoch=len(batches)`, so that no iterator ends between them. Elsewhere these
+            `Batches`; `set_epoch` is then to be called at the begin of each epoch.
+        """
+        if not _on_tensorflow():
+            return self
+        import tensorflow as tf  # only here: the other backends live without it
+
+        orders = [self.order_of(epoch) for epoch in range(first_epoch, epochs)]
+        size, images, labels = self.batch_size, self.images, self.labels
+        full = all(len(order) % size == 0 for order in orders)
+        with tf.device("cpu:0"):
+            order = tf.constant(np.concatenate(orders))
+
+        def pick(step):
+            chosen = order[step * size : (step + 1) * size]
+            if full:  # a shape known beforehand
+                chosen = tf.ensure_shape(chosen, (size,))
+            return tf.gather(images, chosen), tf.gather(labels, chosen)
+
+        stream = tf.data.Dataset.range(math.ceil(len(order) / size)).map(pick).prefetch(PREFETCHED)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # its thread is waited for whenever an iterator is let go
+        return stream.with_options(options)
+
+
+def _on_tensorflow():
+    return keras.backend.backend() == "tensorflow"
