@@ -41,25 +41,25 @@ setup:
 	@bash scripts/setup.sh requirements.txt $(if $(filter jax,$(KERAS_BACKEND)),requirements-jax.txt)
 
 run: setup
-	@$(PYTHON_ENV) -m utils.execute $(NOTEBOOK)
+	@$(PYTHON_ENV) -m utils.commands.execute $(NOTEBOOK)
 
 test: setup
 	@$(PYTHON_ENV) -m pytest --nbval-lax
 
 peers:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt
-	@KERAS_BACKEND=tensorflow $(PYTHON_ENV) -m pytest tests/test_peers.py tests/test_backends.py
-	@KERAS_BACKEND=torch $(PYTHON_ENV) -m pytest tests/test_peers.py tests/test_backends.py
+	@KERAS_BACKEND=tensorflow $(PYTHON_ENV) -m pytest tests/explain/test_peers.py tests/explain/test_backends.py
+	@KERAS_BACKEND=torch $(PYTHON_ENV) -m pytest tests/explain/test_peers.py tests/explain/test_backends.py
 
 lint: setup
 	@$(PYTHON_ENV) -m ruff check .
 
 readme: setup
-	@$(PYTHON_ENV) -m utils.report
+	@$(PYTHON_ENV) -m utils.records.report
 
 colab: setup
 	$(if $(REPO),,$(error Name the repository: make colab REPO=owner/name))
-	@$(PYTHON_ENV) -m utils.report --repository "$(REPO)"
+	@$(PYTHON_ENV) -m utils.records.report --repository "$(REPO)"
 
 clean:
 	rm -rf build .venv

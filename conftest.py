@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from utils.execute import prepare_environment
+from utils.commands.execute import prepare_environment
 
 # Kernels that nbval starts inherit all this.
 prepare_environment(Path(__file__).parent / "build" / ".cache")

@@ -13,11 +13,11 @@ import numpy as np
 from keras import layers
 
 from benchmarks.workers import in_turn, timed
-from utils import resnet
-from utils.batches import Batches
+from utils.data.batches import Batches
+from utils.model import resnet
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.training import build_model, compile_model
+from utils.training.fit import build_model, compile_model
 
 
 def make_trainer(recipe, images, labels, dtype, layer, on_gpu):

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 
 from benchmarks.workers import Worker, in_turn, serve, timed
-from utils.gradcam import GradCAM
-from utils.resnet import resnet_v2
+from utils.explain.grad_cam import GradCAM
+from utils.model.resnet import resnet_v2
 from utils.runtime import describe_runtime
 
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # those of CIFAR-10

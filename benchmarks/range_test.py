@@ -14,10 +14,10 @@ from unittest import mock
 
 import numpy as np
 
-from utils import lr_range
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.training import build_model, compile_model
+from utils.training import range_test as lr_range
+from utils.training.fit import build_model, compile_model
 
 
 class TimedBatch:

@@ -17,11 +17,11 @@ import keras
 import numpy as np
 
 from benchmarks.workers import Worker, in_turn, serve
-from utils.batches import Batches
-from utils.resnet import resnet_v2
+from utils.data.batches import Batches
+from utils.model.resnet import resnet_v2
 from utils.runtime import describe_runtime, git_commit
 from utils.settings import RECIPES
-from utils.training import build_model, compile_model
+from utils.training.fit import build_model, compile_model
 
 VARIANTS = {  # name: (backend, what is measured)
     "ours-jax": ("jax", "this project, Keras on JAX"),

@@ -1,10 +1,10 @@
-"""ResNet v2 in plain PyTorch: the layers of `utils.resnet.resnet_v2`, to be timed beside it."""
+"""ResNet v2 in plain PyTorch: the layers of `utils.model.resnet.resnet_v2`, to be timed beside it."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from utils.resnet import STAGE_WIDTHS
+from utils.model.resnet import STAGE_WIDTHS
 
 
 def norm(channels):

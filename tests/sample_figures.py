@@ -5,7 +5,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from utils import explain, plots, plots_gradcam
+from utils.explain import galleries as explain
+from utils.figures import plots, plots_gradcam
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Suggestions = namedtuple("Suggestions", "steep minimum valley slide")

@@ -3,8 +3,8 @@
 import csv
 import json
 
-from utils.epoch_log import CSV_FIELDS
-from utils.records import wilson_interval
+from utils.records.read import wilson_interval
+from utils.training.epoch_log import CSV_FIELDS
 
 
 def write_record(folder, *, epochs=3, images=1000, **changes):

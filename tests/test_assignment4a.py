@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 from checked_numbers import mistakes, mutants
 
-from utils.gradcam import grad_cam
-from utils.records import read_record
-from utils.resnet import resnet_v2, stage_table
-from utils.schedule import one_cycle, one_cycle_momentum, seed_triangle, seed_triangle_proposal
+from utils.explain.grad_cam import grad_cam
+from utils.model.resnet import resnet_v2, stage_table
+from utils.records.read import read_record
 from utils.settings import RECIPES
+from utils.training.schedule import (
+    one_cycle,
+    one_cycle_momentum,
+    seed_triangle,
+    seed_triangle_proposal,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "Assignment4A.md").read_text(encoding="utf-8")

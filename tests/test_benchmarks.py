@@ -6,7 +6,7 @@ from keras import layers
 
 from benchmarks import workers
 from benchmarks.throughput import counted_bytes
-from utils.resnet import resnet_v2
+from utils.model.resnet import resnet_v2
 
 
 def test_counted_bytes_by_hand():

@@ -136,7 +136,7 @@ def test_second_run_reuses_the_environment(checkout):
     first, second = checkout.make("run"), checkout.make("run")
     assert first.returncode == second.returncode == 0, first.stderr
     assert "Installing requirements.txt" in first.stdout
-    assert second.stdout.startswith("ran -m utils.execute Assignment4B.ipynb")
+    assert second.stdout.startswith("ran -m utils.commands.execute Assignment4B.ipynb")
     assert checkout.installed() == ["requirements.txt"]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.record import summary
-from utils.weights import shipped_record
+from utils.records.weights import shipped_record
+from utils.records.write import summary
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "Assignment4B.ipynb"
@@ -142,7 +142,7 @@ def alone(tmp_path, monkeypatch):
 
 def test_opened_alone_it_unpacks_the_uploaded_repository(alone, tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "repository-main.zip", "w") as archive:
-        for path in ("utils/resnet.py", "utils/data.py"):
+        for path in ("utils/settings.py", "utils/data/sources.py"):
             archive.write(ROOT / path, f"repository-main/{path}")
     alone()
     assert Path.cwd() == (tmp_path / "course" / "repository-main").resolve()

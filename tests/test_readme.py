@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from checked_numbers import FENCE, mistakes, mutants
 
-from utils import records, report, studies, study_records
-from utils.epoch_log import EPOCH_HEADER, format_epoch_row
-from utils.resnet import STAGE_WIDTHS
-from utils.schedule import seed_triangle_proposal
+from utils.commands import studies
+from utils.model.resnet import STAGE_WIDTHS
+from utils.records import read as records
+from utils.records import report
+from utils.records import studies as study_records
 from utils.settings import RECIPES, Recipe
-from utils.training import decay_e_foldings
+from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
+from utils.training.fit import decay_e_foldings
+from utils.training.schedule import seed_triangle_proposal
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,7 +81,7 @@ def expected_numbers():
 
 def test_generated_parts_are_up_to_date():
     stale = [path.name for path, (old, new) in report.renewed_files(ROOT).items() if old != new]
-    assert stale == [], "run: python -m utils.report"
+    assert stale == [], "run: python -m utils.records.report"
 
 
 def test_has_every_generated_block():

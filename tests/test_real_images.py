@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.batches import Batches
-from utils.data import CIFAR10_CLASSES, channel_statistics, load_dataset
-from utils.evaluation import evaluate_with_mirror
-from utils.lr_range import range_test
+from utils.data.batches import Batches
+from utils.data.sources import CIFAR10_CLASSES, channel_statistics, load_dataset
+from utils.records.weights import load_trained, shipped_record
 from utils.settings import RECIPES
-from utils.training import build_model, compile_model, fit
-from utils.weights import load_trained, shipped_record
+from utils.training.evaluation import evaluate_with_mirror
+from utils.training.fit import build_model, compile_model, fit
+from utils.training.range_test import range_test
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.real_images
@@ -73,7 +73,14 @@ def test_shipped_weights_have_the_accuracy_of_their_record(dataset):
 
 
 def test_notebook_runs_on_the_real_images(tmp_path):
-    command = [sys.executable, "-m", "utils.execute", "Assignment4B.ipynb", "--output", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "utils.commands.execute",
+        "Assignment4B.ipynb",
+        "--output",
+        tmp_path,
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "CIFAR-10" in result.stdout.splitlines()[-1]

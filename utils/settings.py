@@ -26,7 +26,7 @@ class Recipe:
         bn_momentum: momentum of the moving batch-norm statistics.
         normalization: `"channel"` (mean and deviation of each channel) or `"pixel_mean"`
             (the mean image is subtracted from pixels scaled to 0..1).
-        shift, flip, erase_probability, erase_area, erase_fill: see `utils.augment.Augment`.
+        shift, flip, erase_probability, erase_area, erase_fill: see `utils.model.augment.Augment`.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Recipe:
 
 
 RECIPES = {
-    # Peak and L2 penalty go together: see `utils.studies.decay`, which chose the penalty.
+    # Peak and L2 penalty go together: see `utils.commands.studies.decay`, which chose the penalty.
     "one-cycle": Recipe(name="one-cycle", erase_probability=0.25, erase_area=(0.02, 0.25)),
     # What one-cycle is compared with: the same but for the schedule, He et al.'s. Their rate of
     # 0.1 for batches of 128 is 0.4 for batches of 512.
@@ -119,7 +119,7 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
     Args:
         profile: `"full"`, `"quick"`, `"smoke"`, or None or `""` for the environment variable
             `ASSIGNMENT_PROFILE`, and without that `"full"` on a GPU, else `"quick"`.
-        data: a source for `utils.data.load_dataset`, or None or `""` for the environment
+        data: a source for `utils.data.sources.load_dataset`, or None or `""` for the environment
             variable `ASSIGNMENT_DATA`, and without that `"auto"`.
         on_gpu: bool, whether the backend computes on an accelerator.
         environ: mapping, by default `os.environ`.

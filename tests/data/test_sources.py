@@ -1,0 +1,289 @@
+"""Tests of the choice of the data source; none touches the internet."""
+
+import socket
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+from sample_archives import make_batches, write_fake
+
+from utils.data import sources as data
+from utils.data.shapes import CLASS_NAMES, make_shapes
+from utils.data.sources import CIFAR10_CLASSES, SourceUnavailableError, load_dataset
+
+KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"  # the name in Keras 3.15
+NOWHERE = "http://127.0.0.1:9/cifar-10-python.tar.gz"  # refuses at once
+
+
+@pytest.fixture
+def official(tmp_path, monkeypatch):
+    """A small fake of the official archive, an empty Keras cache and no network."""
+    fake = write_fake(tmp_path / "published", make_batches()[0])
+    monkeypatch.setattr(data, "OFFICIAL", fake._replace(url=NOWHERE))
+    monkeypatch.setattr(data, "_SHAPES_TRAIN", (30, 1))
+    monkeypatch.setattr(data, "_SHAPES_TEST", (20, 2))
+    monkeypatch.setattr(data.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "*")
+    return fake
+
+
+@pytest.fixture
+def cache(tmp_path):
+    folder = tmp_path / "keras" / "datasets"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def published(official, tmp_path, monkeypatch):
+    """The fake archive on a server of this machine."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = partial(Handler, directory=str(tmp_path / "published"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz"
+        monkeypatch.setattr(data, "OFFICIAL", official._replace(url=url))
+        yield official
+        server.shutdown()
+
+
+def is_official(dataset):
+    _, images, labels = make_batches()
+    np.testing.assert_array_equal(dataset.x_train, images[:5].reshape(-1, 32, 32, 3))
+    np.testing.assert_array_equal(dataset.y_train, labels[:5].ravel())
+    np.testing.assert_array_equal(dataset.x_test, images[5])
+    np.testing.assert_array_equal(dataset.y_test, labels[5])
+    return dataset.class_names == CIFAR10_CLASSES and dataset.test_masks is None
+
+
+def forbid_download(monkeypatch):
+    def download(*args, **kwargs):
+        raise AssertionError("nothing is to be downloaded")
+
+    monkeypatch.setattr(data, "download", download)
+
+
+def write_tree(root, names=CIFAR10_CLASSES, suffix=".png", size=32):
+    for split in ("train", "test"):
+        for value, name in enumerate(names):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            cv2.imwrite(str(folder / f"0{suffix}"), np.full((size, size, 3), value, np.uint8))
+
+
+# The official archive from a local folder, the cache and the server.
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("published/cifar-10-python.tar.gz", "CIFAR-10, official archive"),
+        ("published", "CIFAR-10, official archive"),
+        ("published/cifar-10-batches-py", "CIFAR-10, official batches"),
+    ],
+)
+def test_a_local_copy_is_read(official, tmp_path, monkeypatch, path, source):
+    forbid_download(monkeypatch)
+    lines = []
+    dataset = load_dataset(tmp_path / path, report=lines.append)
+    assert is_official(dataset) and dataset.source == source
+    assert lines == [f"Data: {source}; 20 training and 4 test images"]
+
+
+def test_a_folder_that_holds_the_unpacked_batches(official, tmp_path):
+    (tmp_path / "published/cifar-10-python.tar.gz").unlink()
+    dataset = load_dataset(str(tmp_path / "published"), report=lambda line: None)
+    assert is_official(dataset) and dataset.source == "CIFAR-10, official batches"
+
+
+def test_a_tilde_stands_for_the_home_folder(official, tmp_path):
+    (tmp_path / "published").rename(tmp_path / "home")
+    assert is_official(load_dataset("~", report=lambda line: None))
+
+
+@pytest.mark.parametrize("source", ["auto", "cifar10", "CIFAR10"])
+@pytest.mark.parametrize(
+    "name", [KERAS_ARCHIVE, "cifar-10-batches-py_archive", "cifar-10-batches-py.tar.gz"]
+)
+def test_an_archive_in_the_keras_cache_is_used(
+    official, cache, tmp_path, monkeypatch, name, source
+):
+    forbid_download(monkeypatch)
+    (tmp_path / "published/cifar-10-python.tar.gz").rename(cache / name)
+    assert is_official(load_dataset(source, report=lambda line: None))
+
+
+@pytest.mark.parametrize(
+    "name", ["cifar-10-batches-py-target/cifar-10-batches-py", "cifar-10-batches-py"]
+)
+def test_batches_in_the_keras_cache_are_used(official, cache, tmp_path, monkeypatch, name):
+    forbid_download(monkeypatch)
+    (cache / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "published/cifar-10-batches-py").rename(cache / name)
+    assert is_official(load_dataset("auto", report=lambda line: None))
+
+
+def test_a_download_lands_in_the_cache_and_is_used_again(published, tmp_path, monkeypatch):
+    lines = []
+    assert is_official(load_dataset("cifar10", report=lines.append))
+    assert lines[0].startswith("Downloading CIFAR-10") and "http://127.0.0.1" in lines[0]
+    assert lines[-1] == "Data: CIFAR-10, official archive; 20 training and 4 test images"
+    assert [p.name for p in (tmp_path / "keras/datasets").iterdir()] == [KERAS_ARCHIVE]
+    forbid_download(monkeypatch)
+    assert is_official(load_dataset("cifar10", report=lambda line: None))
+
+
+def test_a_broken_file_in_the_cache_is_replaced(published, cache):
+    (cache / KERAS_ARCHIVE).write_bytes(b"half of it")
+    assert is_official(load_dataset("auto", report=lambda line: None))
+    assert (cache / KERAS_ARCHIVE).stat().st_size == published.size
+
+
+def test_without_a_writable_home_the_temporary_folder_serves(published, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    assert is_official(load_dataset("cifar10", report=lambda line: None))
+    assert (tmp_path / "temporary/.keras/datasets" / KERAS_ARCHIVE).is_file()
+
+
+# What cannot be had.
+
+
+def test_a_named_source_that_cannot_be_had_is_an_error(official, cache, tmp_path):
+    (cache / KERAS_ARCHIVE).write_bytes(b"broken")
+    with pytest.raises(SourceUnavailableError) as caught:
+        load_dataset("cifar10", report=lambda line: None)
+    message = str(caught.value)
+    assert f"{cache / KERAS_ARCHIVE} is not the official CIFAR-10 archive" in message
+    assert f"{tmp_path / 'temporary/.keras/datasets'}: neither" in message
+    assert f"Download: cannot open {NOWHERE}" in message and "refused" in message
+    assert "ASSIGNMENT_DATA" in message
+
+
+def test_auto_falls_back_loudly(official):
+    lines = []
+    dataset = load_dataset(report=lines.append)
+    images, labels, _ = make_shapes(30, 1)
+    test_images, test_labels, masks = make_shapes(20, 2)
+    np.testing.assert_array_equal(dataset.x_train, images)
+    np.testing.assert_array_equal(dataset.y_train, labels)
+    np.testing.assert_array_equal(dataset.x_test, test_images)
+    np.testing.assert_array_equal(dataset.y_test, test_labels)
+    np.testing.assert_array_equal(dataset.test_masks, masks)
+    assert dataset.source == "painted shapes (synthetic)"
+    assert dataset.class_names == CLASS_NAMES
+    text = "\n".join(lines)
+    assert "WARNING: these are NOT the images of CIFAR-10" in text
+    assert "Tried:" in text and NOWHERE in text and "What to do:" in text
+    assert not any("\n" in line or "\r" in line for line in lines)
+
+
+def test_auto_does_not_wait_for_a_silent_server(official, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setattr(data, "OFFICIAL", official._replace(url=url))
+        lines = []
+        start = time.monotonic()
+        dataset = load_dataset("auto", timeout=0.3, report=lines.append)
+        assert time.monotonic() - start < 5
+    assert dataset.source == "painted shapes (synthetic)"
+    assert any("WARNING" in line for line in lines)
+    assert any("no answer" in line or "timed out" in line for line in lines)
+
+
+def test_a_bad_timeout_is_an_error_and_no_reason_to_fall_back(official):
+    with pytest.raises(ValueError, match="timeout must be above 0"):
+        load_dataset("auto", timeout=0, report=lambda line: None)
+
+
+def test_shapes_are_asked_for_without_a_warning_or_a_look_at_the_network(official, monkeypatch):
+    forbid_download(monkeypatch)
+    lines = []
+    dataset = load_dataset(" Shapes ", report=lines.append)
+    assert lines == ["Data: painted shapes (synthetic); 30 training and 20 test images"]
+    assert dataset.test_masks.shape == (20, 32, 32)
+
+
+def test_the_shapes_of_training_and_test_have_different_seeds():
+    assert data._SHAPES_TRAIN[0] == 25_000 and data._SHAPES_TEST[0] == 2_000
+    assert data._SHAPES_TRAIN[1] != data._SHAPES_TEST[1]
+
+
+# Bad local folders.
+
+
+@pytest.mark.parametrize("source", ["cifar-10", "no/such/folder", "", "mnist"])
+def test_an_unknown_source_lists_the_choices(official, source):
+    with pytest.raises(ValueError, match=r"choose auto, cifar10, shapes, or the path.*no file"):
+        load_dataset(source)
+
+
+def test_a_folder_without_images_says_what_is_expected(official, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no CIFAR-10.*cifar-10-python.tar.gz.*train/<class>/"):
+        load_dataset(tmp_path / "empty")
+
+
+def test_a_local_archive_with_another_hash_is_refused(official, tmp_path):
+    path = tmp_path / "published/cifar-10-python.tar.gz"
+    path.write_bytes(path.read_bytes() + b"x")
+    for source in (path, path.parent):
+        with pytest.raises(ValueError, match=f"not the official.*expected {official.sha256}"):
+            load_dataset(source)
+
+
+def test_local_batches_with_another_hash_are_refused(official, tmp_path):
+    path = tmp_path / "published/cifar-10-batches-py/data_batch_2"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=r"data_batch_2 is not the official CIFAR-10 batch"):
+        load_dataset(path.parent)
+
+
+@pytest.mark.parametrize(("suffix", "text"), [(".png", "PNG"), (".jpg", "JPEG")])
+def test_an_image_tree_is_read(official, tmp_path, suffix, text):
+    write_tree(tmp_path / "tree", suffix=suffix)
+    dataset = load_dataset(tmp_path / "tree", report=lambda line: None)
+    assert dataset.source == f"CIFAR-10, image folder ({text})"
+    np.testing.assert_array_equal(dataset.y_train, np.arange(10))
+    for label, image in enumerate(dataset.x_train):
+        assert np.abs(image.astype(int) - label).max() <= 1
+    assert dataset.class_names == CIFAR10_CLASSES
+    assert CIFAR10_CLASSES == tuple(sorted(CIFAR10_CLASSES))  # as in the archive's batches.meta
+
+
+def test_a_tree_of_both_formats_says_so(official, tmp_path):
+    write_tree(tmp_path / "tree")
+    path = tmp_path / "tree/train/cat/1.jpg"
+    cv2.imwrite(str(path), np.zeros((32, 32, 3), np.uint8))
+    dataset = load_dataset(tmp_path / "tree", report=lambda line: None)
+    assert dataset.source == "CIFAR-10, image folder (JPEG and PNG)"
+
+
+def test_a_tree_with_a_wrong_number_of_classes_is_refused(official, tmp_path):
+    write_tree(tmp_path / "tree", names=CIFAR10_CLASSES[:9])
+    with pytest.raises(ValueError, match="holds 9 class folders, expected exactly these 10.*truck"):
+        load_dataset(tmp_path / "tree")
+
+
+def test_a_tree_with_images_of_another_size_is_refused(official, tmp_path):
+    write_tree(tmp_path / "tree", size=64)
+    with pytest.raises(ValueError, match="has 64x64 pixels, expected 32x32. Resize"):
+        load_dataset(tmp_path / "tree")
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_a_tree_without_one_part_is_refused(official, tmp_path, missing):
+    write_tree(tmp_path / "tree")
+    (tmp_path / "tree" / missing).rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=f"There is no folder .*{missing}"):
+        load_dataset(tmp_path / "tree")

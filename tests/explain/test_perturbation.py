@@ -1,0 +1,172 @@
+"""Insertion and deletion on a "classifier" whose curves are known, baselines, and their table."""
+
+import numpy as np
+import pytest
+from sample_masks import square_mask
+
+from utils.explain.perturbation import (
+    PerturbationCurves,
+    center_gaussian_maps,
+    edge_maps,
+    insertion_deletion,
+    mean_interval,
+    perturbation_table,
+    random_maps,
+)
+
+
+def brightness_of_mask(images):
+    """A "classifier" that looks at the object only: class 1 in proportion to its brightness."""
+    bright = images[:, square_mask()[0]].mean(axis=(1, 2)) / 255
+    return np.stack([1 - bright, bright], axis=1)
+
+
+def white(count):
+    images = np.zeros((count, 8, 8, 3), np.uint8)
+    images[square_mask(count)] = 255
+    return images
+
+
+BLACK = {"baseline": np.zeros((1, 8, 8, 3), np.uint8), "steps": 64}
+
+
+def test_curves_of_the_true_map_in_closed_form():
+    curves = insertion_deletion(brightness_of_mask, white(1), square_mask() * 1.0, 1, **BLACK)
+    # The 8 pixels of the object come first and each counts 1/8; nothing after that matters.
+    rising = np.minimum(np.arange(65) / 8, 1)
+    np.testing.assert_allclose(curves.fractions, np.arange(65) / 64)
+    np.testing.assert_allclose(curves.insertion[0], rising)
+    np.testing.assert_allclose(curves.deletion[0], 1 - rising)
+    np.testing.assert_allclose(curves.deletion_area, 4 / 64)  # a triangle, 8 of 64 wide, 1 high
+    np.testing.assert_allclose(curves.insertion_area, 1 - 4 / 64)
+
+
+def test_opposite_map_and_other_class_are_worst():
+    upside_down = insertion_deletion(brightness_of_mask, white(1), ~square_mask() * 1.0, 1, **BLACK)
+    np.testing.assert_allclose(upside_down.insertion_area, 4 / 64)
+    other = insertion_deletion(brightness_of_mask, white(1), square_mask() * 1.0, [0], **BLACK)
+    np.testing.assert_allclose(other.insertion_area, 4 / 64)
+
+
+def test_ends_are_image_and_baseline_whatever_the_steps():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    for baseline in ("blur", "mean"):
+        curves = insertion_deletion(
+            brightness_of_mask,
+            images,
+            random_maps(5, 8, 8),
+            1,
+            steps=7,
+            baseline=baseline,
+            batch_size=2,
+        )
+        assert curves.insertion.shape == curves.deletion.shape == (5, 8)
+        original = brightness_of_mask(images)[:, 1]
+        np.testing.assert_allclose(curves.deletion[:, 0], original)
+        np.testing.assert_allclose(curves.insertion[:, -1], original)
+        np.testing.assert_allclose(curves.deletion[:, -1], curves.insertion[:, 0])
+    np.testing.assert_allclose(  # "mean": each image becomes its own mean color
+        curves.insertion[:, 0], images.mean(axis=(1, 2, 3)) / 255, atol=0.5 / 255
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, np.float32])
+def test_maps_of_every_kind_are_ranked_by_their_values(dtype):
+    curves = insertion_deletion(
+        brightness_of_mask, white(1), square_mask().astype(dtype), 1, **BLACK
+    )
+    np.testing.assert_allclose(curves.insertion_area, 1 - 4 / 64)
+
+
+def test_ties_are_broken_at_random():
+    """A constant map must not profit from the storage order: the object is at the top left."""
+    black, maps = np.zeros((300, 8, 8, 3), np.uint8), np.ones((300, 8, 8))
+    constant = insertion_deletion(brightness_of_mask, white(300), maps, 1, baseline=black, steps=8)
+    assert abs(constant.insertion_area.mean() - 0.5) < 0.03
+    assert constant.insertion_area.std() > 0.01
+
+
+def test_center_gaussian_and_random_maps():
+    center = center_gaussian_maps(2, 32, 16)
+    assert center.shape == (2, 32, 16) and center.dtype == np.float32
+    np.testing.assert_allclose(center, center[:, ::-1, ::-1], rtol=1e-6)
+    assert center.max() <= 1 and center[0].argmax() in (15 * 16 + 7, 15 * 16 + 8, 16 * 16 + 7)
+    # Half a side away from the center are 2 standard deviations.
+    np.testing.assert_allclose(center_gaussian_maps(1, 1001, 1)[0, 0, 0], np.exp(-2), rtol=5e-3)
+    np.testing.assert_array_equal(random_maps(2, 3, 4, seed=5), random_maps(2, 3, 4, seed=5))
+    assert (random_maps(2, 3, 4, seed=5) != random_maps(2, 3, 4, seed=6)).any()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"images": white(2).astype("float32")}, "uint8.*float32"),
+        ({"maps": np.ones((2, 4, 4))}, r"\(2, 8, 8\).*got \(2, 4, 4\)"),
+        ({"maps": np.full((2, 8, 8), np.nan)}, "finite"),
+        ({"images": white(2)[..., :1]}, r"uint8 \(N, h, w, 3\).*\(2, 8, 8, 1\)"),
+        ({"batch_size": 0}, "batch_size must be an int >= 1, got 0"),
+        ({"targets": [1]}, r"2 ints.*\(1,\)"),
+        ({"targets": 2}, "0 to 1, got 2"),
+        ({"targets": -1}, "0 to 1, got -1"),
+        ({"targets": 0.5}, "float64"),
+        ({"steps": 65}, "1 to 64"),
+        ({"steps": 0}, "1 to 64"),
+        ({"baseline": "zero"}, '"blur", "mean".*zero'),
+        ({"baseline": np.zeros((1, 8, 8, 3))}, "ndarray"),
+        ({"predict": lambda x: 9 * brightness_of_mask(x)}, "probabilities, got.*softmax"),
+        ({"predict": lambda x: brightness_of_mask(x)[:, 0]}, r"must return \(2, classes\)"),
+    ],
+)
+def test_bad_perturbation(change, message):
+    good = {"predict": brightness_of_mask, "images": white(2), "maps": np.ones((2, 8, 8))}
+    with pytest.raises(ValueError, match=message):
+        insertion_deletion(**({"targets": 1} | good | change))
+
+
+def test_edge_maps_are_hot_at_edges_alone():
+    images = np.full((2, 32, 32, 3), 40, "uint8")
+    images[0, :, 16:] = 200  # one vertical edge
+    maps = edge_maps(images)
+    assert maps.shape == (2, 32, 32) and maps.dtype == np.float32
+    assert set(maps[0].argmax(axis=1)) <= {15, 16} and maps[0, :, :10].max() == 0
+    assert not maps[1].any()
+    with pytest.raises(ValueError, match=r"uint8 \(N, h, w, 3\).*got float64"):
+        edge_maps(images / 255)
+
+
+def curves_with(insertion, deletion):
+    lines, areas = np.zeros((len(insertion), 2)), map(np.array, (insertion, deletion))
+    return PerturbationCurves(np.array([0.0, 1.0]), lines, lines, *areas)
+
+
+def test_mean_interval_is_that_of_the_textbook():
+    mean, margin = mean_interval([1.0, 2.0, 3.0, 4.0])
+    assert mean == 2.5
+    assert margin == pytest.approx(1.96 * np.sqrt(5 / 3) / 2)  # sample variance 5/3, root of 4 is 2
+    with pytest.raises(ValueError, match=r"N >= 2, got \(1,\)"):
+        mean_interval([1.0])
+
+
+def test_mean_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [mean_interval(rng.normal(3, 2, 200)) for _ in range(1000)]
+    covered = np.mean([abs(mean - 3) <= margin for mean, margin in intervals])
+    assert 0.93 < covered < 0.97
+
+
+def test_table_pairs_the_images_and_counts_less_deletion_as_ahead():
+    ours = curves_with([0.9, 0.5, 0.7], [0.1, 0.3, 0.2])
+    other = curves_with([0.8, 0.4, 0.6], [0.2, 0.4, 0.3])  # behind by 0.1 on every image
+    head, first, second = perturbation_table({"ours": ours, "other": other}).splitlines()
+    assert head.split() == "insertion area ahead by deletion area ahead by".split()
+    assert first.split() == ["ours", "0.700", "+-", "0.226", "0.200", "+-", "0.113"]
+    assert second.split()[1:7] == ["0.600", "+-", "0.226", "+0.100", "+-", "0.000"]
+    assert second.split()[7:] == ["0.300", "+-", "0.113", "+0.100", "+-", "0.000"]
+
+
+def test_table_refuses_what_cannot_be_compared():
+    ours = curves_with([0.9, 0.5], [0.1, 0.3])
+    for bad in ({"ours": ours}, {"ours": ours, "other": curves_with([0.9], [0.1])}):
+        with pytest.raises(ValueError, match="two methods or more on the same images"):
+            perturbation_table(bad)

@@ -1,0 +1,117 @@
+"""Augmentation against a brute-force search over all shifts and flips."""
+
+import keras
+import numpy as np
+import pytest
+
+from utils.model.augment import Augment
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).normal(size=(64, 32, 32, 3)).astype("float32")
+
+
+def augmented(images, **settings):
+    return keras.ops.convert_to_numpy(Augment(**settings)(images, training=True))
+
+
+def all_shifts(image, limit, flip):
+    """{(dy, dx, flipped): image} for every outcome, with the border pixel repeated."""
+    outcomes = {}
+    for flipped in (False, True) if flip else (False,):
+        source = image[:, ::-1] if flipped else image
+        padded = np.pad(source, ((limit, limit), (limit, limit), (0, 0)), mode="edge")
+        for dy in range(-limit, limit + 1):
+            for dx in range(-limit, limit + 1):
+                top, left = limit + dy, limit + dx
+                outcomes[dy, dx, flipped] = padded[top : top + 32, left : left + 32]
+    return outcomes
+
+
+def test_nothing_happens_at_inference(images):
+    layer = Augment(shift=4, flip=True, erase_probability=1.0)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(images)), images)
+
+
+def test_every_outcome_is_a_shift_with_nearest_fill_and_a_flip(images):
+    results = augmented(images, shift=2, flip=True)
+    found = []
+    for image, result in zip(images, results, strict=True):
+        matches = [k for k, v in all_shifts(image, 2, True).items() if np.array_equal(v, result)]
+        assert len(matches) == 1
+        found.append(matches[0])
+    vertical, horizontal, flipped = zip(*found, strict=True)
+    assert set(vertical) == set(horizontal) == {-2, -1, 0, 1, 2}
+    assert 16 < sum(flipped) < 48
+    assert len(set(found)) > 25  # the axes and the flip are drawn independently
+
+
+def test_shift_and_flip_can_be_switched_off(images):
+    np.testing.assert_array_equal(augmented(images, shift=0, flip=False), images)
+
+
+def test_erased_area_and_share_of_images(images):
+    many = np.tile(images, (16, 1, 1, 1))
+    low, high = 0.1, 0.3
+    results = augmented(
+        many, shift=0, flip=False, erase_probability=0.5, erase_area=(low, high),
+        erase_ratio=(0.5, 2.0),
+    )  # fmt: skip
+    erased = np.any(results != many, axis=-1)
+    share = erased.mean(axis=(1, 2))
+    assert 0.45 < (share > 0).mean() < 0.55
+    # Rounding down to whole pixels takes less than one row and one column off.
+    assert share.max() <= high and share[share > 0].min() > low - 2 * 32 / 1024
+    assert 0.15 < share[share > 0].mean() < 0.2  # uniform in 0.1..0.3, less the rounding
+    for box in erased[share > 0][:50]:
+        rows, columns = np.flatnonzero(box.any(1)), np.flatnonzero(box.any(0))
+        assert box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+
+
+def test_erased_pixels_take_the_fill_of_their_channel(images):
+    results = augmented(
+        images, shift=0, flip=False, erase_probability=1.0,
+        erase_fill=((-1.0, -2.0, -3.0), (1.0, 2.0, 3.0)),
+    )  # fmt: skip
+    drawn = set()
+    for image, result in zip(images, results, strict=True):
+        colors = result[np.any(result != image, axis=-1)]
+        u = (colors / [1.0, 2.0, 3.0] + 1) / 2  # back to the one draw behind the three channels
+        np.testing.assert_allclose(u, u[0, 0], atol=1e-5)
+        drawn.add(round(float(u[0, 0]), 4))
+    assert min(drawn) < 0.1 and max(drawn) > 0.9
+
+
+def test_default_fill_is_the_mean_color_after_normalization(images):
+    results = augmented(images, shift=0, flip=False, erase_probability=1.0)
+    assert (results[results != images] == 0).all()
+
+
+def test_the_stream_repeats_from_the_seed_and_moves_on(images):
+    layer = Augment(seed=3)
+    first = keras.ops.convert_to_numpy(layer(images, training=True))
+    second = keras.ops.convert_to_numpy(layer(images, training=True))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(augmented(images, seed=3), first)
+    assert not np.array_equal(augmented(images, seed=4), first)
+
+
+def test_configuration_round_trip():
+    layer = Augment(shift=3, erase_probability=0.5, erase_fill=(0.0, 1.0), seed=7)
+    assert Augment.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shift": -1}, "shift must be .* got -1"),
+        ({"shift": 1.5}, "shift must be .* got 1.5"),
+        ({"erase_probability": 1.5}, r"\[0, 1\], got 1.5"),
+        ({"erase_area": (0.5, 0.2)}, "erase_area .* got .0.5, 0.2."),
+        ({"erase_ratio": (0.0, 1.0)}, "erase_ratio .* got .0.0, 1.0."),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Augment(**arguments)

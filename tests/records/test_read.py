@@ -1,0 +1,210 @@
+"""Run records: reading them, and refusing those that are incomplete or contradict themselves."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from sample_records import write_record
+
+from utils.records import read as records
+from utils.records.read import (
+    ROOT,
+    Record,
+    read_history,
+    read_record,
+    read_records,
+    wilson_interval,
+)
+from utils.settings import RECIPES
+from utils.training.epoch_log import CSV_FIELDS
+
+SUBMISSION = ROOT / "runs" / records.SUBMISSION
+
+
+@pytest.mark.parametrize(
+    "correct, total", [(9024, 10000), (0, 10), (10, 10), (1, 3), (8512, 10000)]
+)
+def test_wilson_interval_solves_its_equation(correct, total):
+    # The ends are the shares p whose distance from the observed share is z standard deviations.
+    share, z = correct / total, 1.96
+    ends = np.roots([1 + z**2 / total, -(2 * share + z**2 / total), share**2])
+    np.testing.assert_allclose(wilson_interval(correct, total), sorted(ends.real), atol=1e-12)
+
+
+def test_wilson_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = [
+        low <= 0.9 <= high
+        for low, high in (wilson_interval(int(k), 200) for k in rng.binomial(200, 0.9, 4000))
+    ]
+    assert 0.93 < np.mean(hits) < 0.97
+
+
+@pytest.mark.parametrize("correct, total", [(-1, 10), (11, 10), (0, 0)])
+def test_wilson_interval_refuses_impossible_counts(correct, total):
+    with pytest.raises(ValueError, match=f"got {correct} of {total}"):
+        wilson_interval(correct, total)
+
+
+def test_the_record_of_2019_is_what_the_submission_printed():
+    record = read_record(SUBMISSION)
+    assert len(record.history) == 50
+    assert sum(row["seconds"] for row in record.history) == record.run["seconds"] == 5561
+    assert record.run["best_epoch"] == {"epoch": 48, "accuracy": 0.9036}
+    assert record.run["final"]["correct"] == 9024
+    assert record.run["device"] is None and record.is_transcribed
+
+
+def test_a_sound_record_is_read(tmp_path):
+    record = read_record(write_record(tmp_path / "sound"))
+    assert record.model == "ResNet20v2"
+    assert record.history[1]["val_accuracy"] == 0.9
+    assert record.label == "one-cycle; quick profile, CPU: not the full result"
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"flip_averaged": {"correct": 1, "accuracy": 0.99}}, ["flip_averaged.accuracy is 0.99"]),
+        ({"final.correct": "800"}, ["a value has the wrong kind"]),
+        ({"starts": [{}]}, ["a value has the wrong kind", "epoch"]),
+        ({"final.accuracy": 0.81}, ["final.accuracy is 0.81", "0.8"]),
+        ({"final.correct": 801, "final.ci95": [0.775, 0.825]}, ["final.accuracy is 0.8", "0.801"]),
+        ({"final.images": 1001}, ["final.images is 1001", "data.test_images is 1000"]),
+        ({"final.ci95": [0.79, 0.81]}, [r"final.ci95\[0\] is 0.79"]),
+        ({"final.loss": 0.2}, ["final.loss is 0.2", "0.3333"]),
+        ({"best_epoch.epoch": 3}, ["best_epoch.epoch is 3", "gives 2"]),
+        ({"best_epoch.accuracy": 0.95}, ["best_epoch.accuracy is 0.95", "gives 0.9"]),
+        ({"recipe.epochs": 4}, ["recipe.epochs is 4", "gives 3"]),
+        ({"name": "other"}, ["name is other", "the folder is bad"]),
+        ({"data.source": ...}, ["data.source is missing"]),
+        ({"final": ...}, ["final.accuracy is missing"]),
+        ({"device": None}, ["device is null"]),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(tmp_path, changes, words):
+    folder = write_record(tmp_path / "bad", **changes)
+    with pytest.raises(ValueError) as caught:
+        read_record(folder)
+    for word in ("run.json", "do not edit records by hand"):
+        assert word in str(caught.value)
+    for word in words:
+        assert caught.match(word)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"starts": []}, r"starts are at epochs \[\]"),
+        ({"starts": [{"epoch": 2, "compile_seconds": 12.5}]}, "begin at 1"),
+        ({"compile_seconds": 1.0}, "compile_seconds is 1.0.*12.50"),
+        ({"seconds": 100.0}, "seconds is 100.0"),
+    ],
+)
+def test_times_that_contradict_the_log_are_refused(tmp_path, changes, words):
+    with pytest.raises(ValueError, match=words):
+        read_record(write_record(tmp_path / "run", **changes))
+
+
+def test_both_final_accuracy_and_history_changed_is_still_noticed(tmp_path):
+    folder = write_record(tmp_path / "bad", **{"final.accuracy": 0.85})
+    path = folder / "history.csv"
+    path.write_text(path.read_text().replace("0.8\n", "0.85\n"))
+    with pytest.raises(ValueError, match=r"final\.correct / final\.images"):
+        read_record(folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.csv"])
+def test_an_incomplete_record_is_refused(tmp_path, name):
+    folder = write_record(tmp_path / "bad")
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing.*finish the run"):
+        read_record(folder)
+
+
+def test_broken_json_is_refused(tmp_path):
+    folder = write_record(tmp_path / "bad")
+    (folder / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json is not valid JSON"):
+        read_record(folder)
+
+
+def test_a_diverged_run_can_be_recorded(tmp_path):
+    folder = write_record(tmp_path / "diverged", **{"final.loss": float("nan")})
+    path = folder / "history.csv"
+    path.write_text(path.read_text().replace(str(1 / 3), "nan"))
+    assert np.isnan(read_record(folder).run["final"]["loss"])
+    path.write_text(path.read_text().replace("nan", "inf"))
+    run = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(run.replace("NaN", "Infinity"))
+    assert np.isinf(read_record(folder).run["final"]["loss"])
+
+
+def test_a_full_run_of_an_earlier_recipe_says_so_and_gives_way(tmp_path, monkeypatch):
+    today = dataclasses.replace(RECIPES["one-cycle"], epochs=3)
+    monkeypatch.setitem(RECIPES, "one-cycle", today)
+    recipe = records.as_json(dataclasses.asdict(today))
+    write_record(tmp_path / "now", recipe=recipe, full_result=True)
+    write_record(tmp_path / "then", recipe=recipe | {"max_lr": 0.8}, full_result=True)
+    now, then = (read_record(tmp_path / name) for name in ("now", "then"))
+    assert now.label == "one-cycle, the full recipe"
+    assert then.label == "one-cycle, the full recipe in an earlier form"
+    assert records.reported_record([then, now]) == now  # by name it would be the other one
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("epoch,", "", "missing .'epoch'."),
+        ("\n2,", "\n3,", "epoch in row 2 is '3', expected 2"),
+        ("0.9\n", "1.9\n", "val_accuracy of epoch 2 is '1.9'"),
+        ("0.9\n", "\n", "val_accuracy of epoch 2 is ''"),
+        ("0.9\n", "good\n", "row 2 .* not all numbers"),
+    ],
+)
+def test_a_broken_history_is_refused(tmp_path, old, new, words):
+    path = write_record(tmp_path / "bad") / "history.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=words):
+        read_history(path)
+
+
+def test_a_history_without_epochs_is_refused(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(",".join(CSV_FIELDS) + "\n")
+    with pytest.raises(ValueError, match="no epoch is recorded"):
+        read_history(path)
+
+
+def test_a_run_under_way_is_passed_over_but_a_lost_record_is_not(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(SUBMISSION, runs / SUBMISSION.name)
+    (runs / "under-way").mkdir()
+    with pytest.raises(ValueError, match="under-way"):
+        read_records(runs)
+    (runs / "under-way" / "plan.json").write_text("{}")
+    assert [record.name for record in read_records(runs)] == [SUBMISSION.name]
+
+
+def test_reported_run_is_chosen_by_evidence_not_by_accuracy(tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(SUBMISSION, runs / SUBMISSION.name)
+    assert records.reported_record(read_records(runs)).name == records.SUBMISSION
+    write_record(runs / "quick")
+    assert records.reported_record(read_records(runs)).name == "quick"
+    write_record(runs / "shapes", images=5000, **{"data.source": "painted shapes (synthetic)"})
+    write_record(runs / "held-out", images=5000, **{"data.validation": "5000 held-out images"})
+    write_record(runs / "again", images=5000, **{"recipe.name": "seed-2019"})
+    assert records.reported_record(read_records(runs)).name == "quick"
+    write_record(runs / "more", images=2000)
+    assert records.reported_record(read_records(runs)).name == "more"
+    write_record(runs / "full", epochs=1, full_result=True, **{"best_epoch.accuracy": 0.8})
+    assert records.reported_record(read_records(runs)).name == "full"
+    names = [record.name for record in read_records(runs)]
+    assert names[:2] == [records.SUBMISSION, "full"] and names[2:] == sorted(names[2:])
+
+
+def test_records_are_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Record(ROOT, {}, []).run = {}

@@ -1,0 +1,77 @@
+"""Predictions and mistakes, counted by hand on four images."""
+
+import keras
+import numpy as np
+import pytest
+
+from utils.training.evaluation import (
+    Predictions,
+    evaluate,
+    evaluate_with_mirror,
+    first_of_each_class,
+    predict_probabilities,
+)
+
+
+@pytest.fixture
+def predictions():
+    probabilities = [[0.7, 0.2, 0.1], [0.1, 0.9, 0.0], [0.5, 0.1, 0.4], [0.0, 0.2, 0.8]]
+    return Predictions(np.array([0, 0, 2, 2]), np.array(probabilities))
+
+
+def test_predictions(predictions):
+    assert predictions.predicted.tolist() == [0, 1, 0, 2]
+    assert predictions.confidence.tolist() == [0.7, 0.9, 0.5, 0.8]
+    assert predictions.correct.tolist() == [True, False, False, True]
+    assert predictions.confusion().tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1]]
+
+
+def test_worst_mistakes_come_first(predictions):
+    assert predictions.worst_mistakes(5).tolist() == [1, 2]
+    assert predictions.worst_mistakes(1).tolist() == [1]
+    right = Predictions(np.array([0]), np.array([[0.9, 0.1]]))
+    assert right.worst_mistakes(3).size == 0
+
+
+def test_first_of_each_class():
+    assert first_of_each_class(np.array([2, 1, 2, 0, 0])).tolist() == [3, 1, 0]
+
+
+def test_evaluate_is_the_softmax_of_the_logits():
+    inputs = keras.Input((32, 32, 3))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    images = np.zeros((2, 32, 32, 3), "uint8")
+    images[1] = [0, 1, 2]
+    result = evaluate(model, images, np.array([0, 2]))
+    expected = np.exp([[0, 0, 0], [0, 1, 2]])
+    np.testing.assert_allclose(result.probabilities, expected / expected.sum(1, keepdims=True))
+    assert result.correct.all()
+    with pytest.raises(ValueError, match="2 images but 1 labels"):
+        evaluate(model, images, np.array([0]))
+
+
+def test_mirror_images_are_averaged_in_the_logits():
+    inputs = keras.Input((32, 32, 3))
+    outputs = keras.layers.Dense(3)(keras.layers.Flatten()(inputs / 255))
+    model = keras.Model(inputs, outputs)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype="uint8")
+    labels = np.array([0, 1, 2, 0])
+    plain, averaged = evaluate_with_mirror(model, images, labels)
+    expected = predict_probabilities(model, images)
+    np.testing.assert_array_equal(plain.probabilities, expected)
+    mirrored = predict_probabilities(model, images[:, :, ::-1])
+    mean = np.sqrt(expected * mirrored)  # logarithms are logits, but for a constant an image
+    mean /= mean.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(averaged.probabilities, mean, rtol=1e-5)
+    assert np.abs(mean - expected).max() > 1e-3  # the mirror image does count
+    with pytest.raises(ValueError, match="4 images but 1 labels"):
+        evaluate_with_mirror(model, images, labels[:1])
+
+
+def test_diverged_network_is_refused():
+    inputs = keras.Input((32, 32, 3))
+    bad = keras.initializers.Constant(np.nan)
+    outputs = keras.layers.Dense(2, kernel_initializer=bad)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, outputs)
+    with pytest.raises(ValueError, match="not finite"):
+        evaluate(model, np.zeros((1, 32, 32, 3), "uint8"), np.array([0]))

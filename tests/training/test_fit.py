@@ -1,0 +1,218 @@
+"""Training: exact resume, the log on disk, the order of the data, the loss, the schedules."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from sample_data import noise
+
+from utils.settings import RECIPES
+from utils.training import fit as training
+from utils.training import run_folder
+from utils.training.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
+
+RECIPE = replace(RECIPES["one-cycle"], depth=11, epochs=3, batch_size=32, max_lr=0.05)
+SEED_LOG = Path(__file__).parents[1] / "golden" / "seed_epoch_log.csv"
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return noise(70, 20)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def train(dataset, folder, stop_after_lines=None, recipe=RECIPE):
+    """Trains a fresh model; raises Interrupted when that many lines have been printed."""
+    model = training.build_model(recipe, dataset.x_train, seed=1)
+    training.compile_model(model, recipe, len(dataset.x_train))
+    lines = []
+
+    def report(line):
+        lines.append(line)
+        if len(lines) == stop_after_lines:
+            raise Interrupted
+
+    rows = training.fit(model, recipe, dataset, folder, seed=1, report=report)
+    return model, rows, lines
+
+
+def without_seconds(rows):
+    return [{**row, "seconds": None} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def straight(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, *train(dataset, folder)
+
+
+def test_log_has_a_line_an_epoch_on_screen_and_on_disk(straight):
+    folder, _, rows, lines = straight
+    assert lines == [EPOCH_HEADER, *map(format_epoch_row, rows)]
+    with (folder / "history.csv").open() as file:
+        stored = list(csv.DictReader(file))
+    assert [{k: float(v) for k, v in row.items()} for row in stored] == rows
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert len(list(folder.glob("*.weights.h5"))) == 1  # the last checkpoint only
+    rate, momentum = training.schedule_values(RECIPE, 70)
+    assert len(rate) == 9  # 3 epochs of 3 steps
+    assert [row["learning_rate_first"] for row in rows] == rate[[0, 3, 6]].tolist()
+    assert [row["learning_rate_last"] for row in rows] == rate[[2, 5, 8]].tolist()
+    assert [row["momentum_last"] for row in rows] == momentum[[2, 5, 8]].tolist()
+
+
+@pytest.mark.parametrize("crash_before_checkpoint", [False, True])
+def test_interrupted_run_resumes_to_the_same_bit(
+    dataset, straight, tmp_path, monkeypatch, crash_before_checkpoint
+):
+    _, expected_model, expected_rows, _ = straight
+    if crash_before_checkpoint:  # epoch 2: the line is on disk, its checkpoint is not
+        save = run_folder.save_checkpoint
+
+        def crash(model, folder, epoch):
+            if epoch == 2:
+                raise Interrupted
+            return save(model, folder, epoch)
+
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            patch.setattr(run_folder, "save_checkpoint", crash)
+            train(dataset, tmp_path)
+        assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
+    else:
+        with pytest.raises(Interrupted):
+            train(dataset, tmp_path, stop_after_lines=2)
+    model, rows, lines = train(dataset, tmp_path)
+    assert lines[0] == "Resuming after epoch 1 of 3."
+    assert without_seconds(rows) == without_seconds(expected_rows)
+    with (tmp_path / "history.csv").open() as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3]
+    for ours, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_first_epoch_broken_off_starts_again_from_the_same_weights(
+    dataset, straight, tmp_path, monkeypatch
+):
+    _, expected_model, _, _ = straight
+    model = training.build_model(RECIPE, dataset.x_train, seed=1)
+    training.compile_model(model, RECIPE, len(dataset.x_train))
+
+    def interrupt(self, epoch, logs=None):
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(training.EpochLog, "on_epoch_end", interrupt)
+        training.fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
+    training.fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
+    for ours, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_rerun_after_an_interrupt_keeps_the_state_of_loss_scaling(dataset, tmp_path):
+    """As a cell of the notebook that is run again: the same model, on a GPU without bfloat16."""
+    recipe = replace(RECIPE, epochs=2)
+    model = training.build_model(recipe, dataset.x_train, seed=1, dtype="mixed_float16")
+    training.compile_model(model, recipe, len(dataset.x_train))
+
+    def interrupt(line):
+        if line.split()[0] == "1":  # the first epoch is done
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        training.fit(model, recipe, dataset, tmp_path, seed=1, report=interrupt)
+    variables = len(model.optimizer.variables)
+    model.optimizer.dynamic_scale.assign(1.0)
+    rows = training.fit(model, recipe, dataset, tmp_path, seed=1, report=lambda line: None)
+    assert len(model.optimizer.variables) == variables
+    assert float(model.optimizer.dynamic_scale) > 1
+    # A step that overflows is skipped and does not move the schedule: the log says so, too.
+    rate, _ = training.schedule_values(recipe, len(dataset.x_train))
+    done = int(model.optimizer.iterations)
+    assert rows[-1]["learning_rate_last"] == rate[done - 1] and done <= len(rate)
+
+
+def test_complete_run_is_loaded_and_not_repeated(dataset, straight):
+    folder, expected_model, expected_rows, _ = straight
+    before = (folder / "history.csv").read_text()
+    model, rows, lines = train(dataset, folder)
+    assert "complete run of 3 epochs" in lines[0]
+    assert rows == expected_rows and (folder / "history.csv").read_text() == before
+    for ours, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_folder_of_another_run_is_refused(dataset, straight):
+    with pytest.raises(ValueError, match=r"another recipe.*'epochs': 3.*'epochs': 4.*delete"):
+        train(dataset, straight[0], recipe=replace(RECIPE, epochs=4))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_is_the_smoothed_cross_entropy(smoothing):
+    logits = np.random.default_rng(0).normal(size=(6, 10)).astype("float32")
+    labels = np.array([0, 3, 9, 9, 1, 2])
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    targets = np.eye(10)[labels] * (1 - smoothing) + smoothing / 10
+    expected = -(targets * np.log(probabilities)).sum(1).mean()
+    loss = training.SmoothedCrossentropy(smoothing)
+    assert float(loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(labels[:, None], logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_recipe_of_2019_has_the_learning_rates_of_its_log():
+    recipe = RECIPES["seed-2019"]
+    rate, momentum = training.schedule_values(recipe, 50_000)
+    assert training.steps_per_epoch(recipe, 50_000) == 98 and len(rate) == 4900
+    with SEED_LOG.open() as file:
+        logged = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    np.testing.assert_array_equal(rate.reshape(50, 98), np.tile(logged, (98, 1)).T)
+    assert set(momentum) == {0.95}
+
+
+def test_float16_gets_loss_scaling_and_others_do_not(dataset):
+    for dtype, wrapped in (("mixed_float16", True), ("mixed_bfloat16", False)):
+        model = training.build_model(RECIPE, dataset.x_train, dtype=dtype)
+        training.compile_model(model, RECIPE, 70)
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == wrapped
+
+
+@pytest.mark.parametrize("field", ["schedule", "normalization"])
+def test_unknown_choices_are_refused(dataset, field):
+    recipe = replace(RECIPE, **{field: "magic"})
+    with pytest.raises(ValueError, match=f"{field} must be .* got 'magic'"):
+        training.compile_model(training.build_model(recipe, dataset.x_train), recipe, 70)
+
+
+def test_history_has_the_shared_fields(straight):
+    assert tuple(straight[2][0]) == CSV_FIELDS
+
+
+def test_every_start_is_noted(dataset, tmp_path):
+    """A run broken off after its first epoch: two starts, the second from epoch 2 on."""
+    with pytest.raises(Interrupted):
+        train(dataset, tmp_path, stop_after_lines=2)
+    train(dataset, tmp_path)
+    starts = run_folder.read_starts(tmp_path)
+    assert [start["epoch"] for start in starts] == [1, 2]
+    for start in starts:
+        assert 0 < start["compile_seconds"] < 600
+        assert set(start) >= {"device", "versions", "git_commit"}
+    train(dataset, tmp_path)  # loads the complete run and starts nothing
+    assert run_folder.read_starts(tmp_path) == starts
+
+
+def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
+    recipe = RECIPES["one-cycle"]
+    kernel, velocity = 1.0, 0.0
+    for rate, momentum in zip(*training.schedule_values(recipe, 50_000)):
+        velocity = momentum * velocity - rate * 2 * recipe.l2 * kernel
+        kernel += velocity
+    expected = training.decay_e_foldings(recipe, 50_000)
+    assert -np.log(kernel) == pytest.approx(expected, rel=0.02)
+    twice = replace(recipe, l2=2 * recipe.l2)
+    assert training.decay_e_foldings(twice, 50_000) == pytest.approx(2 * expected)

@@ -1,0 +1,99 @@
+"""A run on disk, with a model of two weights: what is restored, cut off or refused."""
+
+import keras
+import numpy as np
+import pytest
+
+from utils.records.read import read_history
+from utils.training.epoch_log import CSV_FIELDS
+from utils.training.run_folder import check_plan, restore, save_checkpoint, write_history
+
+
+def rows(count):
+    return [dict.fromkeys(CSV_FIELDS, 0.5) | {"epoch": epoch + 1} for epoch in range(count)]
+
+
+def make_model(weight):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.set_weights([np.array([[weight]]), np.array([weight])])
+    return model
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_new_run_is_saved_before_its_first_epoch(tmp_path):
+    assert restore(make_model(3.0), tmp_path) == []
+    assert names(tmp_path) == ["checkpoint-0000.weights.h5"]
+    model = make_model(9.0)
+    assert restore(model, tmp_path) == []
+    assert model.get_weights()[1] == [3.0]
+
+
+@pytest.mark.parametrize(("lines", "epoch"), [(2, 2), (3, 2), (1, 0)])
+def test_restores_up_to_the_checkpoint(tmp_path, lines, epoch):
+    write_history(tmp_path, rows(lines))
+    save_checkpoint(make_model(3.0), tmp_path, epoch)
+    model = make_model(9.0)
+    for _ in range(2):  # a second start finds the same
+        assert restore(model, tmp_path) == rows(epoch)
+        assert model.get_weights()[1] == [3.0]
+    if epoch:
+        assert read_history(tmp_path / "history.csv") == rows(epoch)
+
+
+def test_only_the_newest_checkpoint_is_kept_with_the_optimizer(tmp_path):
+    model = make_model(3.0)
+    save_checkpoint(model, tmp_path, 1)
+    model.train_on_batch(np.ones((4, 1)), np.ones((4, 1)))
+    expected = [np.array(v) for v in map(keras.ops.convert_to_numpy, model.optimizer.variables)]
+    assert save_checkpoint(model, tmp_path, 12).name == "checkpoint-0012.weights.h5"
+    assert names(tmp_path) == ["checkpoint-0012.weights.h5"]
+    write_history(tmp_path, rows(12))
+    other = make_model(9.0)
+    assert len(restore(other, tmp_path)) == 12
+    for variable, value in zip(other.optimizer.variables, expected, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "epoch", "message"),
+    [
+        (0, 3, "0 epochs but the checkpoint stands after epoch 3"),
+        (2, 3, "2 epochs but the checkpoint stands after epoch 3"),
+        (3, None, "history of a run but no checkpoint"),
+    ],
+)
+def test_half_a_run_is_refused_and_kept(tmp_path, lines, epoch, message):
+    if lines:
+        write_history(tmp_path, rows(lines))
+    if epoch is not None:
+        save_checkpoint(make_model(3.0), tmp_path, epoch)
+    before = names(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        restore(make_model(9.0), tmp_path)
+    assert names(tmp_path) == before
+
+
+def test_another_plan_is_refused(tmp_path):
+    check_plan(tmp_path, {"seed": 0, "area": (0.1, 0.2)})
+    check_plan(tmp_path, {"seed": 0, "area": (0.1, 0.2)})
+    with pytest.raises(ValueError, match="another seed: 0, now 1.*delete the folder"):
+        check_plan(tmp_path, {"seed": 1, "area": (0.1, 0.2)})
+    (tmp_path / "plan.json").write_text("")
+    with pytest.raises(ValueError, match=r"plan\.json is no JSON.*damaged"):
+        check_plan(tmp_path, {"seed": 1})
+
+
+def test_an_optimizer_that_would_forget_its_state_is_refused(tmp_path):
+    save_checkpoint(make_model(3.0), tmp_path, 0)
+    model = make_model(9.0)
+    model.compile(keras.optimizers.Adam(), "mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(
+        ValueError, match=r"(?s)does not fit this model and optimizer.*delete the folder"
+    ):
+        restore(model, tmp_path)

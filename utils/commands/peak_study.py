@@ -1,0 +1,109 @@
+"""What is the range test's suggestion worth? Training with peaks around it, several seeds each.
+
+`python -m utils.commands.peak_study --data <folder>` holds 5,000 images out of the training set, runs one
+range test, trains a small ResNet with one-cycle for peaks from a tenth to ten times the proposed
+one, and draws the held-out accuracy against the peak. Interrupted, the same command goes on. The
+test images are not touched.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from utils.commands.run_recipe import exit_status, load_split
+from utils.commands.studies import Entry, run_study
+from utils.data.batches import Batches
+from utils.figures.plots import plot_peak_study
+from utils.figures.style import save_png
+from utils.records.studies import read_study, study_table
+from utils.runtime import describe_runtime
+from utils.settings import RECIPES
+from utils.training.fit import build_model, compile_model
+from utils.training.lr_curve import RangeTestResult
+from utils.training.range_test import range_test
+from utils.training.run_folder import check_plan
+
+FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
+RANGE_TEST = "range_test.csv"
+
+
+def sweep(recipe, dataset, path, *, num_steps=100, seed=0):
+    """The range test of a study: loaded from its file, or run and saved there.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        dataset: `utils.data.sources.Dataset`.
+        path: `pathlib.Path` of the CSV file.
+        num_steps: int, length of the sweep.
+        seed: int.
+
+    Returns:
+        `utils.training.lr_curve.RangeTestResult`.
+
+    Raises:
+        ValueError: when the file's folder belongs to another recipe, data set, seed or length.
+    """
+    runtime = describe_runtime()
+    plan = {"recipe": dataclasses.asdict(recipe), "content_hash": dataset.content_hash}
+    plan |= {"num_steps": num_steps, "seed": seed, "precision": runtime.precision}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_plan(path.parent, plan)
+    if not path.exists():
+        model = build_model(recipe, dataset.x_train, seed=seed, dtype=runtime.precision)
+        compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
+        batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
+        range_test(model, batches, num_steps=num_steps).save_csv(path)
+    return RangeTestResult.load_csv(path)
+
+
+def entries_around(peak, recipe):
+    """One entry for each factor; the peak is rounded to three digits, as it is printed."""
+    peaks = [float(f"{factor * peak:.3g}") for factor in FACTORS]
+    return [
+        Entry(f"peak-{value:g}", f"peak {value:g}", dataclasses.replace(recipe, max_lr=value))
+        for value in peaks
+    ]
+
+
+def main(arguments=None):
+    """Parses the command line, runs the study, prints its table; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.commands.peak_study", description=__doc__
+    )
+    parser.add_argument("--output", default="build/peaks", help="folder of the study")
+    parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
+    parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
+    parser.add_argument("--depth", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--train-images", type=int, default=20_000)
+    parser.add_argument("--hold-out", type=int, default=5_000)
+    args = parser.parse_args(arguments)
+    return exit_status(lambda: _run(args))
+
+
+def _run(args):
+    recipe = dataclasses.replace(
+        RECIPES["one-cycle"],
+        depth=args.depth,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        erase_probability=0.0,  # made for long trainings
+    )
+    folder = Path(args.output)
+    dataset, validation = load_split(args.data, args.hold_out)
+    dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
+    result = sweep(recipe, dataset, folder / RANGE_TEST)
+    peak = result.peak()
+    print(f"proposed peak {peak.lr:.3g}: {peak.reason} {result.doubt()}", flush=True)
+    entries = entries_around(peak.lr, recipe)
+    title = f"Peaks around the one that a range test proposes, {peak.lr:.3g}"
+    run_study(title, entries, dataset, folder, range(args.seeds), validation=validation)
+    study = read_study(folder)
+    save_png(plot_peak_study(study.results, result.suggest(), peak.lr), folder / "peaks.png")
+    print(study_table(study))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

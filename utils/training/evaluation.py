@@ -1,0 +1,144 @@
+"""What a trained network says about labeled images: predictions, confusions, mistakes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.training.fit import predict_logits
+
+
+class DivergedError(ValueError):
+    """The network's logits are not finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions for n labeled images.
+
+    Attributes:
+        labels: int64 (n,), the true classes.
+        probabilities: float64 (n, classes), rows sum to 1.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predicted(self):
+        """int64 (n,), the most probable class of each image."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidence(self):
+        """float64 (n,), the probability of that class."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def correct(self):
+        """bool (n,)."""
+        return self.predicted == self.labels
+
+    def confusion(self):
+        """int64 (classes, classes): entry [i, j] counts images of class i taken for class j."""
+        classes = self.probabilities.shape[1]
+        pairs = self.labels * classes + self.predicted
+        return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+    def worst_mistakes(self, count):
+        """Positions of the wrong predictions with the highest confidence, worst first.
+
+        Args:
+            count: int, how many at most.
+
+        Returns:
+            int64 array of at most `count` positions; empty when every prediction is right.
+        """
+        wrong = np.flatnonzero(~self.correct)
+        return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
+
+
+def predict_probabilities(model, images):
+    """Class probabilities of images, without augmentation.
+
+    Args:
+        model: `keras.Model` that ends in logits.
+        images: uint8 (n, 32, 32, 3).
+
+    Returns:
+        float64 (n, classes), the softmax of the logits.
+
+    Raises:
+        DivergedError: when a logit is not finite.
+    """
+    return softmax(predict_logits(model, images))
+
+
+def softmax(logits):
+    """Class probabilities, float64 (n, classes), of logits (n, classes).
+
+    Raises:
+        DivergedError: when a logit is not finite.
+    """
+    logits = np.asarray(logits, "float64")
+    if not np.isfinite(logits).all():
+        raise DivergedError(
+            "The network gives logits that are not finite; its training has diverged. Train again "
+            "with a lower peak learning rate."
+        )
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def evaluate(model, images, labels):
+    """Predicts labeled images once.
+
+    Args:
+        model: `keras.Model` that ends in logits.
+        images: uint8 (n, 32, 32, 3).
+        labels: int (n,).
+
+    Returns:
+        `Predictions`.
+
+    Raises:
+        ValueError: when labels and images differ in number; `DivergedError`, which is one, when a
+            logit is not finite.
+    """
+    _check_counts(images, labels)
+    return Predictions(np.asarray(labels), predict_probabilities(model, images))
+
+
+def evaluate_with_mirror(model, images, labels):
+    """Predicts labeled images, and once more their mirror images.
+
+    Args:
+        model, images, labels: as for `evaluate`.
+
+    Returns:
+        (plain, averaged), two `Predictions`: of the images alone, as `evaluate` gives, and of the
+        mean logits of image and mirror image. The second one is never the reported accuracy.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    _check_counts(images, labels)
+    logits, mirrored = (predict_logits(model, x) for x in (images, images[:, :, ::-1]))
+    both = logits, (logits + mirrored) / 2
+    return tuple(Predictions(np.asarray(labels), softmax(one)) for one in both)
+
+
+def _check_counts(images, labels):
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images)} images but {len(labels)} labels; give one label an image.")
+
+
+def first_of_each_class(labels):
+    """Positions of the first image of every class: a choice that nobody can have made by eye.
+
+    Args:
+        labels: int (n,), every class from 0 to the largest occurs.
+
+    Returns:
+        int64 (classes,), in the order of the classes.
+    """
+    return np.unique(labels, return_index=True)[1]

@@ -1,0 +1,241 @@
+"""What a learning-rate range test saw, and which learning rates it suggests.
+
+The rules see nothing but the curve of loss against learning rate: they know no model and need no
+backend, so a curve from a file is judged like one that has just been measured.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.atomic import replacing
+
+MIN_POINTS = 5  # that must be left to judge
+_SLIDE_WIDTH = 15  # points between the two ends of the window of the rule "slide"
+_CSV_FIELDS = ("step", "learning_rate", "loss", "smoothed")
+_CSV_FIELDS += ("num_steps", "measured_on", "beta", "stopped_because")  # the same in every row
+_CLEAR_FALL = 4.0  # noise of the smoothed loss; a fall of less may be chance
+
+
+class Suggestions(NamedTuple):
+    """Learning rates picked from a range test by the four rules of fastai's `lr_find`.
+
+    Attributes:
+        steep: where the loss falls fastest against the logarithm of the learning rate.
+        minimum: a tenth of the learning rate at the lowest loss.
+        valley: about half-way down the longest valley.
+        slide: left end of the last 15-step window whose two slopes are about equal; NaN if there
+            are fewer than 16 points (fastai fails there).
+    """
+
+    steep: float
+    minimum: float
+    valley: float
+    slide: float
+
+
+class Peak(NamedTuple):
+    """A peak learning rate for one-cycle, and why this one.
+
+    Attributes:
+        lr: float.
+        reason: one English sentence.
+    """
+
+    lr: float
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTestResult:
+    """What a range test saw.
+
+    Attributes:
+        lr: float64 (n,), learning rate of each step.
+        loss: float64 (n,), loss of that step's batch before its update, or of the held-out
+            batches after it.
+        smoothed: float64 (n,), bias-corrected exponential mean of `loss`.
+        num_steps: steps of the whole sweep; n is smaller if the test stopped early.
+        stopped_because: one English sentence.
+        measured_on: `"batch"` or `"held-out"`.
+        beta: float, factor of the exponential mean.
+    """
+
+    lr: np.ndarray
+    loss: np.ndarray
+    smoothed: np.ndarray
+    num_steps: int
+    stopped_because: str
+    measured_on: str = "batch"
+    beta: float = 0.98
+
+    def _trimmed(self):
+        """The part the rules look at: without the noisy begin and the exploding end."""
+        part = slice(self.num_steps // 10, -5)
+        lr, loss = self.lr[part], self.smoothed[part]
+        bad = np.flatnonzero(np.isnan(loss))
+        if bad.size:
+            lr, loss = lr[: bad[0]], loss[: bad[0]]
+        if len(loss) < MIN_POINTS:
+            raise ValueError(
+                f"{len(loss)} points of the range test are left to judge (of {len(self.lr)} "
+                f"recorded and {self.num_steps} planned; the first tenth and the last 5 are "
+                f"dropped), at least {MIN_POINTS} are needed. It ended because: "
+                f"{self.stopped_because} Use more steps or a lower start_lr."
+            )
+        return lr, loss
+
+    def suggest(self):
+        """Apply the rules of fastai's `lr_find` to the smoothed loss.
+
+        They see the points from num_steps // 10 to the sixth from the end, up to the first NaN.
+
+        Returns:
+            `Suggestions`.
+
+        Raises:
+            ValueError: if fewer than 5 points are left.
+        """
+        lr, loss = self._trimmed()
+        steep = lr[np.argmin(np.diff(loss) / np.diff(np.log(lr)))]
+        minimum = lr[np.argmin(loss)] / 10
+        return Suggestions(*map(float, (steep, minimum, _valley(lr, loss), _slide(lr, loss))))
+
+    def peak(self):
+        """Peak learning rate for one-cycle: half a decade (a factor 3.16) below the lowest loss.
+
+        Smith and Topin take the largest learning rate at which training still converges. The
+        lowest loss marks where the falling ends, but late: the mean that smooths the curve lags,
+        and a sweep spends only few steps there. fastai goes a whole decade below; one-cycle passes
+        its peak only briefly, so half of that margin is kept. A rule of thumb; check it by
+        training.
+
+        Returns:
+            `Peak`.
+
+        Raises:
+            ValueError: as `suggest`.
+        """
+        lowest = 10 * self.suggest().minimum
+        peak = lowest / 10**0.5
+        return Peak(peak, f"half a decade below {lowest:.3g}, where the smoothed loss is lowest.")
+
+    def doubt(self):
+        """Says why the suggestions should not be trusted, if there is a reason.
+
+        The noise of single losses is estimated from the differences of neighbors (their median,
+        so that a few jumps do not count), as in von Neumann 1941, "Distribution of the Ratio of the
+        Mean Square Successive Difference to the Variance". The curve is clear if the smoothed loss
+        falls by more than a few times the noise that is left in it.
+
+        Returns:
+            One English sentence, or "" for a clear curve.
+
+        Raises:
+            ValueError: as `suggest`.
+        """
+        lr, smoothed = self._trimmed()
+        lowest = int(np.argmin(smoothed))
+        fall = smoothed[: lowest + 1].max() - smoothed[lowest]
+        steps = np.abs(np.diff(self.loss))
+        single = np.median(steps) * 1.4826 / 2**0.5  # standard deviation, were it normal
+        left = single * ((1 - self.beta) / (1 + self.beta)) ** 0.5  # in the smoothed loss
+        if fall <= _CLEAR_FALL * left:
+            return (
+                f"The smoothed loss falls by {fall:.2g} only, its noise is {left:.1g}: the "
+                "curve is flat or noisy. Use more steps, larger batches or another range."
+            )
+        if lowest == len(smoothed) - 1 and len(self.lr) == self.num_steps:
+            return (
+                f"The loss still falls at the end of the sweep, at {lr[lowest]:.3g}. Raise end_lr."
+            )
+        steep = self.suggest().steep
+        if steep > lr[lowest]:
+            return (
+                f"The steepest fall, at {steep:.3g}, lies behind the lowest loss, at "
+                f"{lr[lowest]:.3g}: it is the way back from a bump. Do not use steep here."
+            )
+        return ""
+
+    def plot(self):
+        """Figure of the curve with all suggestions, see `utils.figures.plots.plot_range_test`."""
+        from utils.figures.plots import (
+            plot_range_test,  # only here: a test on a server needs no figures
+        )
+
+        return plot_range_test(self, self.suggest(), self.peak().lr)
+
+    def save_csv(self, path):
+        """Write one row a step; floats are exact, the last four columns repeat."""
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_CSV_FIELDS)
+            columns = (self.lr.tolist(), self.loss.tolist(), self.smoothed.tolist())
+            for step, row in enumerate(zip(*columns, strict=True)):
+                whole = (self.num_steps, self.measured_on, self.beta, self.stopped_because)
+                writer.writerow([step, *map(repr, row), *whole])
+
+    @classmethod
+    def load_csv(cls, path):
+        """Read what `save_csv` wrote.
+
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if it is not such a file.
+        """
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if tuple(reader.fieldnames or ()) != _CSV_FIELDS or not rows:
+            raise ValueError(
+                f"{path} has columns {reader.fieldnames} and {len(rows)} rows; expected "
+                f"{list(_CSV_FIELDS)} and at least one row. Write it with save_csv."
+            )
+        arrays = [np.array([float(row[name]) for row in rows]) for name in _CSV_FIELDS[1:4]]
+        first = rows[0]
+        return cls(
+            *arrays,
+            int(first["num_steps"]),
+            first["stopped_because"],
+            first["measured_on"],
+            float(first["beta"]),
+        )
+
+
+def _valley(lr, loss):
+    """Half of the second third of the longest strictly falling subsequence.
+
+    Its begin is taken as its end minus its length, as if it had no gaps: that is fastai's rule.
+    """
+    length = np.ones(len(loss), int)  # of the longest falling subsequence that ends here
+    for i in range(1, len(loss)):
+        higher = loss[:i] > loss[i]
+        length[i] += max(length[:i][higher], default=0)
+    end = int(np.argmax(length))
+    begin = end - int(length[end])
+    third = (end - begin) / 3
+    # A curve that never falls, or falls for 2 steps only, would give index -1: its last point.
+    return lr[max(begin + int(third) + int(third / 2), 0)]
+
+
+def _slide(lr, loss, threshold=0.005):
+    """Slide a window from the right until the slopes at its two ends differ by the threshold.
+
+    If they already agree at the right end of the curve, it is the first window's left end; if
+    they never do, that of the last window. Both as fastai does.
+    """
+    slope = np.gradient(loss)
+    right, left = len(loss) - 1, len(loss) - 1 - _SLIDE_WIDTH
+    if left < 0:
+        return np.nan
+    chosen = lr[left]
+    while left >= 0 and abs(slope[right] - slope[left]) > threshold:
+        chosen = lr[left]
+        right, left = right - 1, left - 1
+    return chosen

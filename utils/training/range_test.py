@@ -1,0 +1,198 @@
+"""Learning-rate range test: one short sweep that shows which learning rates a model bears.
+
+Smith 2015 (arXiv 1506.01186, section 3.3): raise the learning rate a little at every batch and
+watch the loss. The model is given back exactly as it was.
+"""
+
+import numbers
+import random
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+
+from utils.training.lr_curve import MIN_POINTS, RangeTestResult
+from utils.training.schedule import ScheduleTable
+
+
+def range_test(
+    model,
+    batches,
+    *,
+    start_lr=1e-4,
+    end_lr=10.0,
+    num_steps=100,
+    sweep="exponential",
+    beta=0.98,
+    stop_factor=4.0,
+    held_out=None,
+):
+    """Train for a few steps at a growing learning rate, then put everything back.
+
+    The steps run on a second `keras.Model` that shares the layers, with a fresh optimizer of the
+    same kind; a momentum table is held at its lowest value, the one that one-cycle has at its
+    peak, because the effective step also grows with the momentum. The compiled step, the optimizer
+    and the metrics of `model` are never touched. Its weights, batch-norm statistics and seed
+    generators, and the global random states of Python and NumPy, are restored even if the test
+    is interrupted. Not restored: what `batches` itself consumes, such as a generator's position.
+
+    Args:
+        model: compiled functional or Sequential `keras.Model` with one input and one output.
+            Its `loss` is used, `loss_weights` are not.
+        batches: iterable of (x, y) or (x, y, sample_weight); a list or a `PyDataset` is begun
+            again when it ends before `num_steps`.
+        start_lr, end_lr: floats, 0 < start_lr < end_lr; learning rate of first and last step.
+        num_steps: int >= 11, the least that leaves 5 points for `suggest`; better 100.
+        sweep: "exponential" (equal factors) or "linear" (equal differences).
+        beta: float in [0, 1), of the exponential mean; 0 does not smooth.
+        stop_factor: float > 1; stop once the smoothed loss is this many times its lowest value.
+        held_out: list of (x, y) or (x, y, sample_weight), or a `PyDataset`: judge every learning
+            rate by the loss on these batches after its step, without augmentation and dropout,
+            rather than by the loss of the step's own batch. Calmer, and a forward pass of all of
+            them a step dearer. Batch normalization takes its moving averages there, which need a
+            few steps to follow: not for a network that has just been built.
+
+    Returns:
+        `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and is not
+        recorded.
+
+    Raises:
+        ValueError: for settings outside these limits, a model that is not compiled, not functional
+            or has a training step of its own, batches that end too early or none that are held
+            out, or a first loss that is not finite.
+    """
+    _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
+    if held_out is not None and not len(held_out):
+        raise ValueError("Received held_out without a batch; pass at least one, or None.")
+    space = np.geomspace if sweep == "exponential" else np.linspace
+    rates, losses, smoothed = [], [], []
+    mean = 0.0
+    stopped_because = "completed: all learning rates were tried."
+    with _restored(model):
+        trial = _trial_model(model, start_lr)
+        stream = _endless(batches, num_steps)
+        for step, lr in enumerate(space(start_lr, end_lr, num_steps).tolist()):
+            trial.optimizer.learning_rate = lr
+            trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
+            loss = float(trial.train_on_batch(*next(stream), return_dict=True)["loss"])
+            if held_out is not None:
+                loss = _mean_loss(trial, held_out)
+            if not np.isfinite(loss):
+                kind = "NaN" if np.isnan(loss) else "infinite"
+                where = f"loss is {kind} at learning rate {lr:.3g} (step {step} of {num_steps})."
+                if step == 0:
+                    raise ValueError(f"The {where} Check the inputs, or lower start_lr.")
+                stopped_because = where
+                break
+            mean = beta * mean + (1 - beta) * loss
+            rates.append(lr)
+            losses.append(loss)
+            smoothed.append(mean / (1 - beta ** (step + 1)))
+            best = min(smoothed)
+            # For a positive loss: smoothed > stop_factor * best.
+            if smoothed[-1] > best + (stop_factor - 1) * abs(best):
+                stopped_because = (
+                    f"diverged: at learning rate {lr:.3g} the smoothed loss {smoothed[-1]:.3g} "
+                    f"exceeds {stop_factor:g} times its lowest value {best:.3g}."
+                )
+                break
+    arrays = (np.array(values) for values in (rates, losses, smoothed))
+    measured_on = "batch" if held_out is None else "held-out"
+    return RangeTestResult(*arrays, num_steps, stopped_because, measured_on, beta)
+
+
+def _mean_loss(model, batches):
+    """Mean loss over all samples of the batches."""
+    total = count = 0
+    for i in range(len(batches)):
+        model.reset_metrics()  # as above
+        loss = float(model.test_on_batch(*batches[i], return_dict=True)["loss"])
+        total, count = total + loss * len(batches[i][0]), count + len(batches[i][0])
+    return total / count
+
+
+def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
+    if not 0 < start_lr < end_lr < np.inf:
+        raise ValueError(
+            f"Received start_lr={start_lr}, end_lr={end_lr}; use 0 < start_lr < end_lr, finite."
+        )
+    whole = isinstance(num_steps, numbers.Integral)
+    if not whole or num_steps - num_steps // 10 - 5 < MIN_POINTS:
+        raise ValueError(
+            f"Received num_steps={num_steps!r}; use a whole number of at least 11, better 100."
+        )
+    if sweep not in ("exponential", "linear"):
+        raise ValueError(f'Received sweep={sweep!r}; use "exponential" or "linear".')
+    if not 0 <= beta < 1:
+        raise ValueError(f"Received beta={beta}; use 0 <= beta < 1, for example 0.98.")
+    if not stop_factor > 1:
+        raise ValueError(f"Received stop_factor={stop_factor}; use a factor > 1, for example 4.")
+
+
+def _trial_model(model, start_lr):
+    """A model of the same layers with its own fresh optimizer, compiled step and metrics."""
+    if not getattr(model, "compiled", False):
+        raise ValueError("The model is not compiled; call model.compile(optimizer, loss) first.")
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if not len(inputs) == len(outputs) == 1:
+        raise ValueError(
+            f"{type(model).__name__} {model.name!r} has {len(inputs)} fixed inputs and "
+            f"{len(outputs)} outputs; use a functional model, or a Sequential that has been "
+            "built, with one input and one output."
+        )
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            raise ValueError(
+                f"{type(model).__name__} {model.name!r} has a {name} of its own, which the range "
+                "test would pass over; use a model whose objective is its compiled loss."
+            )
+    trial = keras.Model(inputs[0], outputs[0], name="range_test")
+    wrapper, optimizer = None, model.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        wrapper, optimizer = optimizer, optimizer.inner_optimizer
+    config = optimizer.get_config() | {"learning_rate": float(start_lr)}
+    if isinstance(getattr(optimizer, "momentum", None), ScheduleTable):
+        config["momentum"] = float(optimizer.momentum.values.min())
+    fresh = type(optimizer).from_config(config)
+    if wrapper:
+        fresh = keras.optimizers.LossScaleOptimizer(fresh, wrapper.initial_scale)
+    trial.compile(
+        fresh,
+        model.loss,
+        run_eagerly=model.run_eagerly,
+        jit_compile=model.jit_compile,
+        auto_scale_loss=False,
+    )
+    return trial
+
+
+@contextmanager
+def _restored(model):
+    """Give back all state of the layers and the global random states, whatever happens."""
+    before = [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]  # copies
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - the global state is the point
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def _endless(batches, num_steps):
+    """Yield the batches, beginning again at the end if that is possible."""
+    count = 0
+    while True:
+        at_begin = count
+        # Keras 3.10 gives a PyDataset no iterator, and Python's fallback for one never ends.
+        indexed = isinstance(batches, keras.utils.PyDataset)
+        for batch in (batches[i] for i in range(len(batches))) if indexed else batches:
+            yield batch
+            count += 1
+        if count == at_begin:
+            raise ValueError(
+                f"The batches ended after {count} of {num_steps} steps. Pass a list or a "
+                "PyDataset, which can be read again, a longer generator, or a smaller num_steps."
+            )

@@ -1,0 +1,174 @@
+"""What a training run keeps on disk: its plan, its history and its newest checkpoint.
+
+Every file is written by `utils.atomic`, so that a crash leaves either the old file or the new one.
+"""
+
+import csv
+import json
+import warnings
+
+from utils.atomic import replacing, write_text
+from utils.records.read import as_json, read_history
+from utils.training.epoch_log import CSV_FIELDS
+
+
+def check_plan(folder, plan):
+    """Gives a new folder its plan, `plan.json`; refuses a folder with another one.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        plan: dict of plain values that decide what the run computes.
+
+    Raises:
+        ValueError: when the folder holds a run with another plan.
+    """
+    path = folder / "plan.json"
+    plan = as_json(plan)
+    if not path.exists():
+        write_json(path, plan)
+        return
+    found = _read_json(path)
+    for key, value in plan.items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"The folder {folder} holds a run with another {key}: {found.get(key)}, now "
+                f"{value}. Finish that run, delete the folder, or choose another one."
+            )
+
+
+def planned_precision(folder):
+    """Keras dtype policy of the run in `folder`, or None when there is none yet.
+
+    A run goes on in the precision it began with, also on a device that prefers another one.
+    """
+    path = folder / "plan.json"
+    return _read_json(path)["precision"] if path.exists() else None
+
+
+def restore(model, folder):
+    """Loads the newest checkpoint and returns the history up to it.
+
+    A new run is saved as checkpoint 0, so that even a first epoch that is broken off in the middle
+    starts again from the same weights. An epoch whose line is there but whose checkpoint is not
+    is cut off: it will be repeated.
+
+    Args:
+        model: `keras.Model` with a built optimizer.
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        List of dicts with the keys of `utils.training.epoch_log.CSV_FIELDS`, one a finished epoch.
+
+    Raises:
+        ValueError: when the folder holds only a part of what a run leaves behind, or the
+            checkpoint does not fit the model and its optimizer.
+    """
+    path = folder / "history.csv"
+    rows = read_history(path) if path.exists() else []
+    checkpoints = sorted(folder.glob("checkpoint-*.weights.h5"))
+    if not checkpoints:
+        if rows:
+            raise ValueError(
+                f"{folder} holds the history of a run but no checkpoint to go on from; restore "
+                f"the checkpoint or choose another folder."
+            )
+        checkpoints = [save_checkpoint(model, folder, 0)]
+    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0])
+    if len(rows) < epoch:
+        raise ValueError(
+            f"{path} has {len(rows)} epochs but the checkpoint stands after epoch {epoch}; "
+            f"restore the file or delete the folder to train anew."
+        )
+    if len(rows) > epoch:
+        rows = rows[:epoch]
+        if rows:
+            write_history(folder, rows)
+        else:  # a history without an epoch is none
+            path.unlink()
+    with warnings.catch_warnings():
+        # Keras would warn and go on, with an optimizer that has forgotten a part of its state.
+        warnings.filterwarnings("error", "Skipping variable loading for optimizer")
+        try:
+            model.load_weights(checkpoints[-1])
+        except (UserWarning, ValueError) as problem:
+            raise ValueError(
+                f"{checkpoints[-1]} does not fit this model and optimizer ({problem}); delete the "
+                f"folder {folder} to train anew, or choose another one."
+            ) from None
+    return rows
+
+
+def read_starts(folder):
+    """The starts of a run, oldest first.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        List of dicts as given to `add_start`. A start that was broken off before the end of its
+        first epoch stays listed.
+    """
+    path = folder / "starts.json"
+    return _read_json(path) if path.exists() else []
+
+
+def add_start(folder, start):
+    """Adds one start of a run to `starts.json`.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        start: dict of plain values: `epoch` (the first of this start), `compile_seconds`,
+            `device`, `versions`, `settings`, `git_commit`.
+    """
+    write_json(folder / "starts.json", [*read_starts(folder), start])
+
+
+def write_history(folder, rows):
+    """Writes `history.csv`.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        rows: list of dicts with the keys of `CSV_FIELDS`, one an epoch.
+    """
+    with (
+        replacing(folder / "history.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def save_checkpoint(model, folder, epoch):
+    """Saves weights and optimizer state after an epoch and removes older checkpoints.
+
+    Args:
+        model: `keras.Model` with a built optimizer.
+        folder: `pathlib.Path` of an existing folder.
+        epoch: int >= 0, finished epochs.
+
+    Returns:
+        `pathlib.Path` of the checkpoint.
+    """
+    path = folder / f"checkpoint-{epoch:04d}.weights.h5"
+    with replacing(path) as temporary:
+        model.save_weights(temporary, overwrite=True)
+    for old in folder.glob("checkpoint-*.weights.h5"):
+        if old != path:
+            old.unlink()
+    return path
+
+
+def write_json(path, content):
+    """Writes plain values as an indented JSON file."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is no JSON ({error}): it is damaged. Restore it, delete the folder to train "
+            f"anew, or choose another one."
+        ) from None
