@@ -5,8 +5,16 @@ from collections import namedtuple
 
 import numpy as np
 
-from utils.explain import galleries as explain
-from utils.figures import plots, plots_gradcam
+from utils.explain.galleries import METHOD_NAMES
+from utils.figures.data import plot_augmentation, plot_class_grid
+from utils.figures.evaluation import plot_confusion, plot_per_class
+from utils.figures.faithfulness import plot_faithfulness
+from utils.figures.gallery import Caption, plot_cam_gallery
+from utils.figures.grad_cam import plot_cam_depth, plot_cam_methods, plot_cam_steps
+from utils.figures.history import plot_history
+from utils.figures.photo import plot_photo
+from utils.figures.range_test import plot_peak_study, plot_range_test
+from utils.figures.schedule import plot_schedule
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Suggestions = namedtuple("Suggestions", "steep minimum valley slide")
@@ -22,10 +30,6 @@ ONE_CYCLE = np.interp(STEPS, [0, 149, 499], [0.03, 0.8, 1e-6])
 MOMENTUM = np.interp(STEPS, [0, 149, 499], [0.95, 0.85, 0.95])
 
 
-def dataset(count=40):
-    return types.SimpleNamespace(x_train=IMAGES[:count], y_train=LABELS[:count], class_names=NAMES)
-
-
 def sweep(stopped_because="completed: all learning rates were tried."):
     lr = np.geomspace(1e-4, 10, 80)
     smoothed = 2.3 - np.exp(-(np.log(lr / 0.5) ** 2) / 4) + np.where(lr > 2, (lr - 2) ** 2, 0)
@@ -35,18 +39,17 @@ def sweep(stopped_because="completed: all learning rates were tried."):
     )
 
 
-def history(epochs):
-    x = np.arange(1, epochs + 1)
+def history(epochs, worse=0.0):
     return [
         {
             "epoch": n,
-            "loss": 2 / n,
-            "accuracy": 1 - 0.6 / n,
-            "val_loss": 3 / n,
+            "loss": 2 / n + worse,
+            "accuracy": 1 - 0.6 / n - worse,
+            "val_loss": 3 / n + worse,
+            "val_accuracy": 1 - 0.8 / n - worse,
             "momentum_last": None,
         }
-        | {"val_accuracy": 1 - 0.8 / n}
-        for n in x
+        for n in range(1, epochs + 1)
     ]
 
 
@@ -74,72 +77,68 @@ LONG = (
 )
 SAME = Suggestions(0.1, 0.1, 0.1, 0.1)
 FIGURES = {
-    "class grid": lambda: plots.plot_class_grid(dataset(), per_class=3),
-    "augmentation": lambda: plots.plot_augmentation(
-        IMAGES[:3], RNG.uniform(-20, 290, (3, 7, 32, 32, 3))
-    ),
-    "range test": lambda: plots.plot_range_test(sweep(LONG), Suggestions(0.1, 0.05, 0.2, 1.3), 0.3),
-    "range test, one place": lambda: plots.plot_range_test(sweep(), SAME, 0.1),
-    "range test, right edge": lambda: plots.plot_range_test(
+    "class grid": lambda: plot_class_grid(IMAGES, LABELS, NAMES, per_class=3),
+    "augmentation": lambda: plot_augmentation(IMAGES[:3], RNG.uniform(-20, 290, (3, 7, 32, 32, 3))),
+    "range test": lambda: plot_range_test(sweep(LONG), Suggestions(0.1, 0.05, 0.2, 1.3), 0.3),
+    "range test, one place": lambda: plot_range_test(sweep(), SAME, 0.1),
+    "range test, right edge": lambda: plot_range_test(
         sweep(), Suggestions(10, 9, 9.5, float("nan")), 10
     ),
-    "range test, bare": lambda: plots.plot_range_test(sweep()),
-    "schedule": lambda: plots.plot_schedule(ONE_CYCLE, MOMENTUM, 10),
-    "schedule of 2019": lambda: plots.plot_schedule(
+    "range test, bare": lambda: plot_range_test(sweep()),
+    "schedule": lambda: plot_schedule(ONE_CYCLE, MOMENTUM, 10),
+    "schedule of 2019": lambda: plot_schedule(
         np.repeat(np.interp(range(50), [0, 23, 46, 49], [0.05, 1, 0.05, 0.05]), 10),
         np.full(500, 0.95),
         10,
     ),
-    "history": lambda: plots.plot_history(history(50), history(50)),
-    "short history": lambda: plots.plot_history(history(1)),
-    "confusion": lambda: plots.plot_confusion(np.diag([900] * 10) + 7, NAMES),
-    "per class": lambda: plots.plot_per_class(
+    "peak study": lambda: plot_peak_study(
+        [0.01, 0.1, 1.0], [[0.4, 0.5], [0.6, 0.7], [0.5]], Suggestions(0.1, 0.05, 0.2, 1.3), 0.1
+    ),
+    "history": lambda: plot_history(history(50), {"2019 submission": history(50)}),
+    "history, two others": lambda: plot_history(
+        history(50), {"2019 submission": history(50, 0.1), "seed-2019": history(50, 0.05)}
+    ),
+    "short history": lambda: plot_history(history(1)),
+    "confusion": lambda: plot_confusion(np.diag([900] * 10) + 7, NAMES),
+    "per class": lambda: plot_per_class(
         np.linspace(0.8, 1, 10), NAMES, np.stack([np.linspace(0.78, 0.97, 10), np.ones(10)], 1)
     ),
-    "per class, no interval": lambda: plots.plot_per_class(np.full(10, 0.5), NAMES),
-    "cam steps": lambda: plots_gradcam.plot_cam_steps(
-        IMAGES[0], MAPS, WEIGHTS, MAPS @ WEIGHTS, OVERLAYS[0]
-    ),
-    "cam steps, no evidence": lambda: plots_gradcam.plot_cam_steps(
+    "per class, no interval": lambda: plot_per_class(np.full(10, 0.5), NAMES),
+    "cam steps": lambda: plot_cam_steps(IMAGES[0], MAPS, WEIGHTS, MAPS @ WEIGHTS, OVERLAYS[0]),
+    "cam steps, no evidence": lambda: plot_cam_steps(
         IMAGES[0], MAPS, np.zeros(12), np.zeros((8, 8)), OVERLAYS[0]
     ),
-    "cam gallery": lambda: plots_gradcam.plot_cam_gallery(
-        IMAGES[:20], OVERLAYS[:20], captions(20), 4
+    "cam gallery": lambda: plot_cam_gallery(IMAGES[:20], OVERLAYS[:20], captions(20), 4),
+    "cam gallery, five": lambda: plot_cam_gallery(IMAGES[:7], OVERLAYS[:7], captions(7), 5),
+    "cam of a photo": lambda: plot_cam_gallery(
+        IMAGES[:1], OVERLAYS[:1], [Caption(None, "dog", 0.7)], 2
     ),
-    "cam gallery, five": lambda: plots_gradcam.plot_cam_gallery(
-        IMAGES[:7], OVERLAYS[:7], captions(7), 5
-    ),
-    "cam of a photo": lambda: plots_gradcam.plot_cam_gallery(
-        IMAGES[:1], OVERLAYS[:1], [plots_gradcam.Caption(None, "dog", 0.7)], 2
-    ),
-    "cam gallery, two maps": lambda: plots_gradcam.plot_cam_gallery(
+    "cam gallery, two maps": lambda: plot_cam_gallery(
         IMAGES[:7],
         list(zip(OVERLAYS[:7], OVERLAYS[7:14])),
         captions(7),
         3,
         maps=("the prediction", "the truth"),
     ),
-    "cam methods": lambda: plots_gradcam.plot_cam_methods(
+    "cam methods": lambda: plot_cam_methods(
         IMAGES[:3],
         {
             name: OVERLAYS[i : i + 3]
-            for i, name in enumerate([*explain.METHOD_NAMES.values(), "Grad-CAM,\ncontrast"])
+            for i, name in enumerate([*METHOD_NAMES.values(), "Grad-CAM,\ncontrast"])
         },
         ["automobile,\nnot airplane", "dog,\nnot cat", "ship,\nnot truck"],
     ),
-    "cam methods, one": lambda: plots_gradcam.plot_cam_methods(
-        IMAGES[:1], {"Grad-CAM": OVERLAYS[:1]}, ["cat"]
-    ),
-    "photo, wide": lambda: plots_gradcam.plot_photo(
+    "cam methods, one": lambda: plot_cam_methods(IMAGES[:1], {"Grad-CAM": OVERLAYS[:1]}, ["cat"]),
+    "photo, wide": lambda: plot_photo(
         PHOTO, IMAGES[0], PHOTO[::-1], np.array([0.62, 0.2, *[0.0225] * 8]), NAMES
     ),
-    "photo, high": lambda: plots_gradcam.plot_photo(
+    "photo, high": lambda: plot_photo(
         PHOTO.swapaxes(0, 1), IMAGES[0], PHOTO.swapaxes(0, 1), np.eye(10)[1], NAMES
     ),
-    "cam depth": lambda: plots_gradcam.plot_cam_depth(IMAGES[0], OVERLAYS[:5], LAYERS),
-    "faithfulness": lambda: plots_gradcam.plot_faithfulness(
+    "cam depth": lambda: plot_cam_depth(IMAGES[0], OVERLAYS[:5], LAYERS),
+    "faithfulness": lambda: plot_faithfulness(
         {"Grad-CAM": curves(), "random": curves(), "center": curves()},
         Randomization(LAYERS, RNG.uniform(-0.5, 1, (5, 20))),
     ),
-    "faithfulness, no cascade": lambda: plots_gradcam.plot_faithfulness({"Grad-CAM": curves()}),
+    "faithfulness, no cascade": lambda: plot_faithfulness({"Grad-CAM": curves()}),
 }

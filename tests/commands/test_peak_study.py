@@ -1,13 +1,11 @@
 """The study of peaks: around the proposed one, on held-out images, resumable, drawn."""
 
-import pytest
 from sample_data import noise
 
 from utils.commands import peak_study, run_recipe
-from utils.figures.plots import plot_peak_study
 from utils.records.read import read_record
 from utils.settings import RECIPES
-from utils.training.lr_curve import RangeTestResult, Suggestions
+from utils.training.lr_curve import RangeTestResult
 
 
 def test_entries_span_two_decades_around_the_proposed_peak():
@@ -39,8 +37,3 @@ def test_command_from_range_test_to_figure(tmp_path, monkeypatch, capsys):
     other[other.index("--batch-size") + 1] = "20"
     assert peak_study.main(other) == 1  # the range test of another recipe
     assert "recipe" in capsys.readouterr().err
-
-
-def test_a_study_without_a_result_cannot_be_drawn():
-    with pytest.raises(ValueError, match="no result; run it first"):
-        plot_peak_study([], Suggestions(1, 2, 3, 4), 0.1)

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from utils.explain import galleries as explain
+from utils.explain import galleries
 from utils.explain.overlay import overlay
 from utils.training.evaluation import Predictions
 
@@ -33,7 +33,7 @@ def calls(monkeypatch):
         asked.append((method, list(targets), None if contrast is None else list(contrast)))
         return np.stack([np.eye(3)[[target]] for target in targets])
 
-    monkeypatch.setattr(explain, "grad_cam", fake)
+    monkeypatch.setattr(galleries, "grad_cam", fake)
     return asked
 
 
@@ -42,7 +42,7 @@ def marks(image, target):
 
 
 def test_gallery_explains_the_predicted_class(predictions, dataset, calls):
-    images, overlays, captions = explain.explain(None, dataset, predictions, np.array([1, 0]))
+    images, overlays, captions = galleries.explain(None, dataset, predictions, np.array([1, 0]))
     assert calls == [("grad-cam", [2, 0], None)]
     np.testing.assert_array_equal(overlays[0], marks(dataset.x_test[1], 2))
     assert captions[0] == ("bee", "cow", 0.6) and captions[1] == ("ant", "ant", 0.7)
@@ -52,8 +52,10 @@ def test_mistakes_show_the_prediction_first_and_then_the_truth(
     predictions, dataset, calls, monkeypatch
 ):
     seen = {}
-    monkeypatch.setattr(explain, "plot_cam_gallery", lambda *a, **k: seen.update(arguments=a, **k))
-    explain.mistake_gallery(None, dataset, predictions)
+    monkeypatch.setattr(
+        galleries, "plot_cam_gallery", lambda *a, **k: seen.update(arguments=a, **k)
+    )
+    galleries.mistake_gallery(None, dataset, predictions)
     images, pairs, captions = seen["arguments"]
     assert seen["maps"] == ("the prediction", "the truth")
     assert [caption.truth for caption in captions] == ["bee", "cow"]  # most confident first
@@ -65,29 +67,29 @@ def test_mistakes_show_the_prediction_first_and_then_the_truth(
 
 def test_no_mistakes_no_gallery(dataset, calls):
     right = Predictions(np.array([0, 1, 2]), np.eye(3))
-    assert explain.mistake_gallery(None, dataset, right) is None and not calls
+    assert galleries.mistake_gallery(None, dataset, right) is None and not calls
 
 
 def test_methods_explain_the_first_class_and_contrast_it_with_the_second(
     predictions, dataset, calls, monkeypatch
 ):
     seen = []
-    monkeypatch.setattr(explain, "plot_cam_methods", lambda *arguments: seen.extend(arguments))
-    explain.method_comparison(None, dataset, predictions, np.array([0, 1]))
-    assert [call[0] for call in calls[:-1]] == list(explain.METHOD_NAMES)
+    monkeypatch.setattr(galleries, "plot_cam_methods", lambda *arguments: seen.extend(arguments))
+    galleries.method_comparison(None, dataset, predictions, np.array([0, 1]))
+    assert [call[0] for call in calls[:-1]] == list(galleries.METHOD_NAMES)
     assert all(call[1:] == ([0, 2], None) for call in calls[:-1])
     assert calls[-1] == ("grad-cam", [0, 2], [1, 1])
     assert seen[2] == ["ant,\nnot bee", "cow,\nnot bee"]
-    assert list(seen[1]) == [*explain.METHOD_NAMES.values(), "Grad-CAM,\ncontrast"]
+    assert list(seen[1]) == [*galleries.METHOD_NAMES.values(), "Grad-CAM,\ncontrast"]
 
 
 @pytest.mark.parametrize("shape", [(20, 50, 3), (50, 20, 3)])
 def test_the_map_lies_on_the_central_square_of_the_photo_alone(shape):
     photo = np.random.default_rng(0).integers(0, 200, shape, dtype="uint8")
-    drawn = explain.photo_overlay(photo, np.ones((8, 8)))
+    drawn = galleries.photo_overlay(photo, np.ones((8, 8)))
     assert drawn.shape == photo.shape and drawn.dtype == np.uint8
     changed = (drawn != photo).any(axis=2)
     square = np.zeros(shape[:2], bool)
     square[(slice(None), slice(15, 35)) if shape[1] == 50 else (slice(15, 35), slice(None))] = True
     assert not changed[~square].any() and changed[square].mean() > 0.9
-    np.testing.assert_array_equal(explain.photo_overlay(photo, np.zeros((8, 8))), photo)
+    np.testing.assert_array_equal(galleries.photo_overlay(photo, np.zeros((8, 8))), photo)

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from sample_figures import FIGURES, SAME, history, sweep
 
-from utils.figures import plots
-from utils.figures import style as figures
+from utils.figures import style
+from utils.figures.history import plot_history
+from utils.figures.range_test import plot_range_test
 
 
 @pytest.fixture(scope="module", params=list(FIGURES))
@@ -40,7 +41,7 @@ def text_boxes(figure):
             drawn.append((text.get_text(), text.get_window_extent(renderer)))
 
     with mock.patch.object(matplotlib.text.Text, "draw", note):
-        figures._render(figure)
+        style._render(figure)
     assert drawn
     return drawn
 
@@ -78,7 +79,7 @@ def test_no_text_overlaps_another(figure):
 
 
 def test_the_overlap_check_can_fail():
-    figure = plots.plot_range_test(sweep(), SAME, 0.1)
+    figure = plot_range_test(sweep(), SAME, 0.1)
     figure.axes[0].annotate(
         "steep", (0.1, 1), (9, 12), figure.axes[0].get_xaxis_transform(), "offset points"
     )
@@ -86,10 +87,10 @@ def test_the_overlap_check_can_fail():
 
 
 def test_figures_ignore_the_readers_style(tmp_path):
-    plain = plots.plot_history(history(5))._repr_png_()[0]
+    plain = plot_history(history(5))._repr_png_()[0]
     with matplotlib.style.context("dark_background"):
-        figure = plots.plot_history(history(5))
-        figures.save_png(figure, tmp_path / "dark.png")
+        figure = plot_history(history(5))
+        style.save_png(figure, tmp_path / "dark.png")
     dark = np.asarray(Image.open(tmp_path / "dark.png").convert("RGB"))
     assert (dark[0, 0] == 255).all()
     shown = np.asarray(Image.open(io.BytesIO(plain)).convert("RGB"))
@@ -100,7 +101,7 @@ def test_pyplot_holds_no_figure():
     from matplotlib import pyplot
 
     pyplot.close("all")
-    plots.plot_history(history(5))
+    plot_history(history(5))
     assert pyplot.get_fignums() == []
 
 
@@ -108,9 +109,11 @@ def test_a_notebook_shows_each_figure_exactly_once():
     history_cell = "rows = [dict(epoch=1, loss=1, accuracy=0.5, val_loss=1, val_accuracy=0.5)]\n"
     image_cell = "import numpy as np\nimage = np.full((32, 32, 3), 200, 'uint8')\n"
     sources = [
-        "from utils import plots, plots_gradcam\n" + history_cell + "plots.plot_history(rows)",
-        image_cell + "plots_gradcam.plot_cam_depth(image, [image], ['last_relu'])",
-        "import matplotlib.pyplot\nfigure = plots.plot_history(rows)",
+        "from utils.figures.history import plot_history\n" + history_cell + "plot_history(rows)",
+        "from utils.figures.grad_cam import plot_cam_depth\n"
+        + image_cell
+        + "plot_cam_depth(image, [image], ['last_relu'])",
+        "import matplotlib.pyplot\nfigure = plot_history(rows)",
         "figure",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])

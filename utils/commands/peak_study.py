@@ -1,9 +1,9 @@
 """What is the range test's suggestion worth? Training with peaks around it, several seeds each.
 
-`python -m utils.commands.peak_study --data <folder>` holds 5,000 images out of the training set, runs one
-range test, trains a small ResNet with one-cycle for peaks from a tenth to ten times the proposed
-one, and draws the held-out accuracy against the peak. Interrupted, the same command goes on. The
-test images are not touched.
+`python -m utils.commands.peak_study --data <folder>` holds 5,000 images out of the training set,
+runs one range test, trains a small ResNet with one-cycle for peaks from a tenth to ten times the
+proposed one, and draws the held-out accuracy against the peak. Interrupted, the same command goes
+on. The test images are not touched.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from utils.commands.run_recipe import exit_status, load_split
 from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
-from utils.figures.plots import plot_peak_study
+from utils.figures.range_test import plot_peak_study
 from utils.figures.style import save_png
 from utils.records.studies import read_study, study_table
 from utils.runtime import describe_runtime
@@ -101,7 +101,11 @@ def _run(args):
     title = f"Peaks around the one that a range test proposes, {peak.lr:.3g}"
     run_study(title, entries, dataset, folder, range(args.seeds), validation=validation)
     study = read_study(folder)
-    save_png(plot_peak_study(study.results, result.suggest(), peak.lr), folder / "peaks.png")
+    runs = [[record.run for record in records] for _, records in study.results]
+    peaks = [seeds[0]["recipe"]["max_lr"] for seeds in runs]
+    accuracies = [[run["final"]["accuracy"] for run in seeds] for seeds in runs]
+    figure = plot_peak_study(peaks, accuracies, result.suggest(), peak.lr)
+    save_png(figure, folder / "peaks.png")
     print(study_table(study))
 
 

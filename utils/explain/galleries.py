@@ -5,7 +5,8 @@ import numpy as np
 from utils.explain.grad_cam import grad_cam
 from utils.explain.overlay import overlay
 from utils.explain.photo import center_square
-from utils.figures.plots_gradcam import Caption, plot_cam_gallery, plot_cam_methods
+from utils.figures.gallery import Caption, plot_cam_gallery
+from utils.figures.grad_cam import plot_cam_methods
 from utils.training.evaluation import first_of_each_class
 
 # How the figure of all methods names them; a contrast is a target, not a method, but looks its own.
@@ -30,7 +31,7 @@ def explain(model, dataset, predictions, chosen):
 
     Returns:
         (images, overlays, captions): uint8 (n, 32, 32, 3), a list of n uint8 overlays, a list of
-        n `utils.figures.plots_gradcam.Caption`; the arguments of `plot_cam_gallery`.
+        n `utils.figures.gallery.Caption`; the arguments of `plot_cam_gallery`.
     """
     images, predicted = dataset.x_test[chosen], predictions.predicted[chosen]
     names = np.array(dataset.class_names)

@@ -4,7 +4,7 @@ How a notebook shows a figure exactly once: a `pyplot` figure that is also a cel
 expression is shown twice (once by the inline backend, which displays every open pyplot figure,
 and once as the cell's value). These figures are therefore made without pyplot; nothing is ever
 "open", nothing needs closing, and the `Figure` below tells Jupyter itself how to draw it. End
-the cell with the call, `plots.plot_history(rows)`, or pass the figure to `display`.
+the cell with the call, `plot_history(rows)`, or pass the figure to `display`.
 
 Every figure is 9 inches (900 pixels) wide, the width of a page on GitHub, and paints its own
 white background, since a transparent one is unreadable in dark mode. The colors are those of

@@ -161,10 +161,9 @@ class RangeTestResult:
         return ""
 
     def plot(self):
-        """Figure of the curve with all suggestions, see `utils.figures.plots.plot_range_test`."""
-        from utils.figures.plots import (
-            plot_range_test,  # only here: a test on a server needs no figures
-        )
+        """Figure of the curve with all suggestions, by `utils.figures.range_test`."""
+        # Imported only here: a test on a server needs no figures.
+        from utils.figures.range_test import plot_range_test
 
         return plot_range_test(self, self.suggest(), self.peak().lr)
 

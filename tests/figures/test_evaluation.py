@@ -1,0 +1,38 @@
+"""The figures of the test set: best class first, counts where they belong."""
+
+import numpy as np
+import pytest
+from sample_figures import NAMES
+
+from utils.figures.evaluation import plot_confusion, plot_per_class
+
+ONES = np.ones(10)
+
+
+def test_confusion_prints_every_count_but_zero_in_its_cell():
+    matrix = np.diag(np.arange(10))
+    matrix[2, 5] = 1234
+    printed = {t.get_position(): t.get_text() for t in plot_confusion(matrix, NAMES).axes[0].texts}
+    expected = {(k, k): str(k) for k in range(1, 10)} | {(5, 2): "1,234"}
+    assert printed == expected
+
+
+def test_the_best_class_stands_on_top():
+    figure = plot_per_class(np.linspace(0.9, 0.8, 10), NAMES)
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert labels == list(NAMES)[::-1]  # an axis counts upwards
+    assert "airplane 90.0 %, automobile 88.9 %" in figure.description
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: plot_confusion(np.eye(3), NAMES), r"\(10, 10\), got \(3, 3\)"),
+        (lambda: plot_confusion(-np.eye(10), NAMES), "counts >= 0, got -1"),
+        (lambda: plot_per_class(100 * ONES, NAMES), "0..1, got 100.0.*divide"),
+        (lambda: plot_per_class(ONES, NAMES, ONES), r"ci must have shape \(10, 2\)"),
+    ],
+)
+def test_wrong_input_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,39 @@
+"""The figure of the proofs: mean and area of each method, the cascade from its start at 1."""
+
+import numpy as np
+import pytest
+from sample_figures import LAYERS, Randomization, curves
+
+from utils.figures.faithfulness import plot_faithfulness
+
+
+def test_curves_are_means_over_images_with_their_area():
+    one = curves()
+    insertion, deletion = plot_faithfulness({"Grad-CAM": one}).axes
+    for axes, field in ((insertion, "insertion"), (deletion, "deletion")):
+        (line,) = axes.lines
+        np.testing.assert_allclose(line.get_ydata(), 100 * getattr(one, field).mean(axis=0))
+        assert line.get_label() == f"Grad-CAM, area {getattr(one, f'{field}_area').mean():.2f}"
+
+
+def test_the_cascade_starts_where_a_map_is_compared_with_itself():
+    falling = np.linspace(0.8, -0.1, 5)
+    randomization = Randomization(LAYERS, np.repeat(falling[:, None], 4, axis=1))
+    axes = plot_faithfulness({"Grad-CAM": curves()}, randomization).axes[2]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [1, *falling])
+    assert axes.get_xticklabels()[0].get_text() == "none"
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: plot_faithfulness({}), "1 to 4 methods, got 0"),
+        (
+            lambda: plot_faithfulness({"x": curves()._replace(deletion=np.ones((3, 2)))}),
+            r"deletion of x must have shape \(any, 9\)",
+        ),
+    ],
+)
+def test_wrong_input_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,36 @@
+"""The gallery marks what is wrong, and refuses what does not fit."""
+
+import numpy as np
+import pytest
+from sample_figures import IMAGES, OVERLAYS, captions
+
+from utils.figures.gallery import plot_cam_gallery
+
+ZEROS = np.zeros((32, 32, 3), "uint8")
+
+
+def test_what_is_wrong_is_marked_without_color_alone():
+    figure = plot_cam_gallery(
+        IMAGES[:2], OVERLAYS[:2], [("cat", "cat", 0.9), ("cat", "dog", 0.6)], 2
+    )
+    right, wrong = figure.axes[:2]
+    assert "\u2713 cat 90 %" in right.get_title(loc="left") and not right.patches
+    assert "\u2717 dog 60 %\n    truth: cat" in wrong.get_title(loc="left") and wrong.patches
+    assert figure.description.endswith("1 of them wrongly classified: cat; cat taken for dog")
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: plot_cam_gallery([], [], [], 4), "got 0 images, 0 overlays"),
+        (lambda: plot_cam_gallery(IMAGES[:2], OVERLAYS[:1], captions(2)), "1 overlays"),
+        (lambda: plot_cam_gallery([ZEROS], [ZEROS], [("cat", "cat", 87)]), "0..1, got 87"),
+        (
+            lambda: plot_cam_gallery([ZEROS], [[ZEROS]], captions(1), maps=("one", "other")),
+            r"2 overlays for each image.*got \[1\]",
+        ),
+    ],
+)
+def test_wrong_input_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,61 @@
+"""The figure of a training: every run named, in percent, other runs behind."""
+
+import numpy as np
+import pytest
+from sample_figures import history
+
+from utils.figures.history import plot_history
+
+
+def test_takes_rows_and_columns():
+    rows = history(4)
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    a, b = (plot_history(data).axes[0].lines[0].get_xydata() for data in (rows, columns))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_every_run_is_drawn_under_its_name_in_both_panels():
+    others = {"2019 submission": history(50), "its reproduction": history(30)}
+    figure = plot_history(history(20), others)
+    expected = [
+        prefix + images
+        for prefix in ("", "2019 submission, ", "its reproduction, ")
+        for images in ("test images", "training images")
+    ]
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines] == expected
+        assert [len(line.get_xdata()) for line in axes.lines] == [20, 20, 50, 50, 30, 30]
+    accuracy, loss = (axes.lines[4].get_ydata() for axes in figure.axes)
+    np.testing.assert_allclose(accuracy, [100 * row["val_accuracy"] for row in history(30)])
+    np.testing.assert_allclose(loss, [row["val_loss"] for row in history(30)])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == expected
+    assert "this run, 96.00 %; 2019 submission, 98.40 %; its reproduction" in figure.description
+
+
+def test_runs_are_told_apart_without_color():
+    figure = plot_history(
+        history(50), {"one": history(50), "two": history(50), "three": history(50)}
+    )
+    looks = {
+        (line.get_marker(), line.get_linestyle(), line.get_linewidth())
+        for line in figure.axes[0].lines
+    }
+    assert len(looks) == len(figure.axes[0].lines) == 8
+    this_run, *rest = figure.axes[0].lines[::2]
+    assert all(this_run.get_zorder() > line.get_zorder() for line in rest), "it lies in front"
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: plot_history([{"epoch": 1, "loss": 1.0}]), "no values for .*val_accuracy"),
+        (lambda: plot_history([]), "history has no values for"),
+        (lambda: plot_history(history(2), {"2019": []}), "history of '2019' has no values"),
+        (lambda: plot_history(history(2), history(2)), "{'2019 submission': rows}, got list of 2"),
+        (lambda: plot_history(history(2), dict.fromkeys("abcd", history(2))), "at most 3.*of 4"),
+    ],
+)
+def test_wrong_input_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,96 @@
+"""Is the map true? Insertion and deletion, and the cascade of random layers."""
+
+import matplotlib
+import numpy as np
+
+from utils.figures.style import (
+    BLUE,
+    GRAY,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    WIDTH,
+    Figure,
+    add_grid,
+    check_shape,
+)
+
+
+@matplotlib.rc_context(STYLE)
+def plot_faithfulness(curves, randomization=None):
+    """Draws insertion and deletion against baselines, and the cascade of random layers.
+
+    Args:
+        curves: dict of a method's name to an object with the attributes fractions (F,) in 0..1,
+            insertion (N, F), deletion (N, F): probabilities for N images, and insertion_area (N,),
+            deletion_area (N,). The method in question first, then the baselines; at most 4.
+        randomization: object with the attributes layers (S names) and correlations (S, N): rank
+            correlations with the original map of N images, or None.
+
+    Returns:
+        The figure. Bands are 95 % intervals of the mean over images.
+
+    Raises:
+        ValueError: on no method or more than 4, or on curves that do not fit their fractions.
+    """
+    if not 1 <= len(curves) <= 4:
+        raise ValueError(f"curves must hold 1 to 4 methods, got {len(curves)}: {list(curves)}.")
+    with_cascade = randomization is not None
+    figure = Figure(figsize=(WIDTH, 6.9 if with_cascade else 3.9), layout="constrained")
+    figure.description = "Area under the insertion and the deletion curve: " + "; ".join(
+        f"{name} {np.mean(one.insertion_area):.2f} and {np.mean(one.deletion_area):.2f}"
+        for name, one in curves.items()
+    )
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)
+    rows = figure.add_gridspec(1 + with_cascade, 2)
+    looks = ((BLUE, "-", 2.4), (ORANGE, "--", 1.8), (GREEN, "-.", 1.8), (PURPLE, ":", 2.2))
+    for column, (field, goal) in enumerate((("insertion", "high"), ("deletion", "low"))):
+        axes = figure.add_subplot(rows[0, column])
+        for (name, result), (color, line, width) in zip(curves.items(), looks, strict=False):
+            values = check_shape(
+                getattr(result, field),
+                (None, len(result.fractions)),
+                f"{field} of {name}",
+                "one value for each fraction",
+            )
+            x = 100 * np.asarray(result.fractions)
+            area = float(np.mean(getattr(result, f"{field}_area")))
+            label = f"{name}, area {area:.2f}"
+            _band(axes, x, 100 * values, color, linestyle=line, linewidth=width, label=label)
+        axes.set_title(f"{field}: {goal} is good")
+        axes.set_xlabel("pixels restored (%)" if field == "insertion" else "pixels removed (%)")
+        axes.set_ylabel("probability of the class (%)")
+        axes.set_ylim(0, 100)
+        add_grid(axes)
+        axes.legend(loc="lower right" if field == "insertion" else "upper right")
+    if with_cascade:
+        figure.description += ". Rank correlation of the maps as layers become random"
+        _draw_cascade(figure.add_subplot(rows[1, :]), randomization)
+    return figure
+
+
+def _draw_cascade(axes, randomization):
+    stages = len(randomization.layers)
+    values = check_shape(
+        randomization.correlations, (stages, None), "correlations", "one row for each stage"
+    )
+    whole = np.vstack([np.ones(values.shape[1]), values])  # a map agrees with itself
+    _band(axes, np.arange(stages + 1), whole.T, BLUE, linewidth=2.2, marker="o")
+    axes.axhline(0, color=GRAY, linewidth=1)
+    names = [name.replace("_", "\n", 2).replace("_", " ") for name in randomization.layers]
+    axes.set_xticks(range(stages + 1), ["none", *names], fontsize=9)
+    axes.set_ylim(min(-0.25, whole.mean(axis=1).min() - 0.15), 1.08)
+    axes.set_title("layers made random, from the logits down to the one named (falling is good)")
+    axes.set_ylabel("rank correlation\nwith the original map")
+    add_grid(axes)
+
+
+def _band(axes, x, values, color, **style):
+    """Mean over images (rows) with its 95 % interval, which a single image does not have."""
+    mean = values.mean(axis=0)
+    axes.plot(x, mean, color=color, **style)
+    if len(values) < 2:
+        return
+    error = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    axes.fill_between(x, mean - error, mean + error, color=color, alpha=0.2, linewidth=0)
