@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 
-from utils.figures.style import BLUE, GREEN, ORANGE, PURPLE, STYLE, add_grid, make_figure
+from utils.figures.style import BLUE, ORANGE, PURPLE, STYLE, add_grid, make_figure
 
 _COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
 # Color on test and on training images, marker: of this run, then of the others in their order.
@@ -11,7 +11,6 @@ _LOOKS = (
     (BLUE, ORANGE, ""),
     ("#7a7a7a", "#b5b5b5", ""),
     (PURPLE, "#e8c4d8", "s"),
-    (GREEN, "#a3d9c9", "^"),
 )
 
 
@@ -22,14 +21,14 @@ def plot_history(history, others=None):
     Args:
         history: list of dicts or dict of columns with epoch, loss, accuracy, val_loss and
             val_accuracy (accuracies 0..1).
-        others: dict of a run's name to its history, at most 3, such as
+        others: dict of a run's name to its history, at most 2, such as
             `{"2019 submission": rows}`; None for none.
 
     Returns:
         The figure. Solid lines are test images, dashed ones training images.
 
     Raises:
-        ValueError: when a column is missing or empty, or on more than 3 other runs.
+        ValueError: when a column is missing or empty, or on more than 2 other runs.
     """
     others = {} if others is None else others
     if not isinstance(others, dict) or len(others) >= len(_LOOKS):
@@ -50,10 +49,10 @@ def plot_history(history, others=None):
         look |= {"markevery": max(len(epochs) // 10, 1)}
         for axes, key, scale in zip(panels, ("accuracy", "loss"), (100, 1), strict=True):
             for column, images, color, line in (
-                (f"val_{key}", "test images", test_color, "-"),
-                (key, "training images", training_color, (0, (4, 1.5))),
+                (f"val_{key}", "test", test_color, "-"),
+                (key, "training", training_color, (0, (4, 1.5))),
             ):
-                label = prefix + images
+                label = f"{prefix}{images}" if prefix else f"{images} images"
                 axes.plot(
                     epochs, scale * run[column], color=color, linestyle=line, label=label, **look
                 )
@@ -62,10 +61,11 @@ def plot_history(history, others=None):
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         add_grid(axes)
-    panels[1].set_ylim(bottom=0)
+    panels[1].set_ylim(0, 1.05 * panels[1].dataLim.y1)
     handles, labels = panels[0].get_legend_handles_labels()
-    # A legend fills column by column: one column for each run, one row for each kind of images.
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), handlelength=3.0)
+    # A legend fills column by column, so that each of several runs has a column of its own.
+    columns = max(len(runs), 2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.0)
     return figure
 
 
