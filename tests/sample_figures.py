@@ -6,6 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from utils.explain.galleries import METHOD_NAMES
+from utils.figures.benchmarks import plot_scaling
 from utils.figures.data import plot_augmentation, plot_class_grid
 from utils.figures.evaluation import plot_confusion, plot_per_class
 from utils.figures.faithfulness import plot_faithfulness
@@ -61,6 +62,29 @@ def curves():
     fractions = np.linspace(0, 1, 9)
     values = np.clip(RNG.normal(0.5, 0.3, (20, 9)), 0, 1)
     return Curves(fractions, values, 1 - values, values.mean(1), 1 - values.mean(1))
+
+
+def measurements(x, exponent, scale):
+    x = np.array(x)
+    median = scale * x**exponent
+    return x, median, 0.9 * median, 1.2 * median
+
+
+def scaling_panels():
+    sizes = {"images": [1000, 2000, 4000, 8000], "layers": [20, 56, 110]}
+    sizes["images a batch"] = [64, 128, 256, 512, 1024]
+    return [
+        (
+            x_label,
+            y_label,
+            {
+                "tensorflow": measurements(sizes[x_label], power, scale),
+                "jax": measurements(sizes[x_label], 1.05 * power, 0.8 * scale),
+            },
+        )
+        for y_label, power, scale in (("time (s)", 0.95, 0.02), ("memory (MB)", 0.4, 90))
+        for x_label in sizes
+    ]
 
 
 LAYERS = (
@@ -129,6 +153,8 @@ FIGURES = {
         ["automobile,\nnot airplane", "dog,\nnot cat", "ship,\nnot truck"],
     ),
     "cam methods, one": lambda: plot_cam_methods(IMAGES[:1], {"Grad-CAM": OVERLAYS[:1]}, ["cat"]),
+    "scaling": lambda: plot_scaling(scaling_panels()),
+    "scaling, one panel": lambda: plot_scaling(scaling_panels()[:1]),
     "photo, wide": lambda: plot_photo(
         PHOTO, IMAGES[0], PHOTO[::-1], np.array([0.62, 0.2, *[0.0225] * 8]), NAMES
     ),

@@ -41,6 +41,14 @@ def test_runs_are_told_apart_without_color():
     assert all(this_run.get_zorder() > line.get_zorder() for line in rest), "it lies in front"
 
 
+def test_the_loss_axis_starts_at_zero_and_holds_every_finite_loss():
+    rows = history(4)
+    rows[0]["val_loss"] = float("nan")
+    assert plot_history(rows).axes[1].get_ylim() == (0, pytest.approx(1.05 * 2))
+    diverged = [{**row, "loss": float("nan"), "val_loss": float("nan")} for row in rows]
+    assert plot_history(diverged).axes[1].get_ylim()[0] == 0
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

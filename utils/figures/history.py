@@ -61,7 +61,8 @@ def plot_history(history, others=None):
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         add_grid(axes)
-    panels[1].set_ylim(0, 1.05 * panels[1].dataLim.y1)
+    highest = panels[1].dataLim.y1  # infinite when no loss is finite
+    panels[1].set_ylim(0, 1.05 * highest if np.isfinite(highest) else None)
     handles, labels = panels[0].get_legend_handles_labels()
     # A legend fills column by column, so that each of several runs has a column of its own.
     columns = max(len(runs), 2)
