@@ -7,6 +7,7 @@ each, so that the last tests can plant a fault in a copy and expect the finding.
 import ast
 import functools
 import graphlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -34,6 +35,7 @@ UNFINISHED = [
     "training.run_folder imports records.read",
     "training.fit imports channel_statistics from data.sources",
     "training.fit imports pixel_mean from data.sources",
+    "utils.data.sources.",  # Dataset, its classes and statistics: import them from data.dataset
     "circle: explain.grad_cam, explain.score_cam",
     "commands.execute has ",
     "explain.faithfulness has ",
@@ -229,6 +231,54 @@ def findings(folder):
     return [finding for rule in RULES.values() for finding in rule(folder)]
 
 
+def texts(root):
+    """Maps each file around `utils/` that may name its modules to its text.
+
+    The prose of a notebook becomes comments, so that the whole is Python.
+    """
+    names = ("*.md", "Makefile", "*.py", "*/*.sh", "benchmarks/*.py", "tests/**/*.py")
+    found = {path: path.read_text(encoding="utf-8") for name in names for path in root.glob(name)}
+    found |= {path: path.read_text(encoding="utf-8") for path in modules(root / "utils").values()}
+    for path in root.glob("*.ipynb"):
+        cells = [
+            "".join(
+                ("# " if cell["cell_type"] == "markdown" else "") + line for line in cell["source"]
+            )
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        ]
+        found[path] = "\n\n".join(cells)
+    found.pop(root / "tests" / Path(__file__).name, None)  # names what does not exist
+    return found
+
+
+def names_that_lead_nowhere(root):
+    """Dotted names such as `utils.data.shapes.make_shapes` in prose or code, and imported names."""
+    known = modules(root / "utils")
+    defined = {module: defined_names(path) for module, path in known.items()}
+
+    def exists(parts):
+        for cut in range(len(parts), 0, -1):
+            module, rest = ".".join(parts[:cut]), parts[cut:]
+            if module in known:
+                return not rest or rest[0] in defined[module]
+            if f"{module}.__init__" in known:
+                return not rest
+        return False
+
+    found = []
+    for path, text in texts(root).items():
+        names = set(re.findall(r"(?<![\w.])utils\.((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)", text))
+        if path.suffix in (".py", ".ipynb"):
+            imported = imports_of(parse_text(text), known)
+            names |= {f"{module}.{name}" for module, name in imported if name}
+        found += [
+            f"utils.{name}, named in {path.relative_to(root)}, is not defined there"
+            for name in sorted(names)
+            if not exists(name.split("."))
+        ]
+    return found
+
+
 def is_excused(finding):
     return finding.startswith(tuple(UNFINISHED))
 
@@ -238,8 +288,12 @@ def test_rule_holds(rule):
     assert [finding for finding in RULES[rule](UTILS) if not is_excused(finding)] == []
 
 
+def test_every_name_of_a_module_leads_somewhere():
+    assert [one for one in names_that_lead_nowhere(ROOT) if not is_excused(one)] == []
+
+
 def test_no_exception_outlives_its_fault():
-    found = findings(UTILS)
+    found = findings(UTILS) + names_that_lead_nowhere(ROOT)
     mended = [fault for fault in UNFINISHED if not any(one.startswith(fault) for one in found)]
     assert mended == [], "mended: remove these from UNFINISHED"
     found = too_long(UTILS, exceptions=())
@@ -324,6 +378,27 @@ def test_a_planted_fault_is_found(fault, tmp_path):
         file.write(f"\n\n{text}\n")
     new = set(findings(copy)) - set(findings(UTILS))
     assert any(finding.startswith(expected) for finding in new), new
+
+
+@pytest.mark.parametrize(
+    "name, text, dead",
+    [
+        ("README.md", "Run `python -m utils.commands.bake`.", "utils.commands.bake"),
+        ("CONTRIBUTING.md", "See `utils.data.shapes.paint`.", "utils.data.shapes.paint"),
+        ("tests/data/test_x.py", "from utils.data.shapes import np", "utils.data.shapes.np"),
+        ("tests/test_x.py", "import utils.data.shape", "utils.data.shape"),
+        ("Assignment4B.ipynb", "utils.model.Net", "utils.model.Net"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_found(name, text, dead, tmp_path):
+    shutil.copytree(UTILS, tmp_path / "utils", ignore=shutil.ignore_patterns("__pycache__"))
+    before = names_that_lead_nowhere(tmp_path)
+    if name.endswith(".ipynb"):
+        text = json.dumps({"cells": [{"cell_type": "markdown", "source": [text]}]})
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    (found,) = set(names_that_lead_nowhere(tmp_path)) - set(before)
+    assert found == f"{dead}, named in {name}, is not defined there"
 
 
 def test_a_docstring_is_no_code(tmp_path):
