@@ -279,6 +279,45 @@ def names_that_lead_nowhere(root):
     return found
 
 
+def files(folder):
+    """Names of all files as in README's tree: of a module without .py, else the whole name."""
+    return {
+        path.relative_to(folder).as_posix().removesuffix(".py")
+        for path in folder.rglob("[!_.]*.*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def tree_faults(readme, root):
+    """What is wrong in the tree of README's section *What is where*."""
+    section = readme.partition("\n## What is where\n")[2].partition("\n## ")[0]
+    lines = section.partition("```text\n")[2].partition("```")[0].splitlines()
+    named, folder = set(), ""
+    for line in lines:
+        if wing_line := re.match(r"  (\w+)/ ", line):
+            folder = f"{wing_line[1]}/"
+        elif re.fullmatch(r" +[\w.]+(, *[\w.]+)*,?", line):  # the names of its files
+            named |= {folder + name for name in re.findall(r"[\w.]+", line)}
+    top = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    there = files(root / "utils")
+    found = [f"README names utils/{name}, which does not exist" for name in named - there]
+    found += [f"README does not name utils/{name}" for name in there - named]
+    found += [
+        f"README names {name}, which is missing" for name in top if not (root / name).exists()
+    ]
+    return sorted(found)
+
+
+def docstring_faults(folder):
+    """Wings whose docstring names other wings than they may import."""
+    return [
+        f"utils/{name}/__init__.py names {sorted(named)}, but may import {sorted(allowed)}"
+        for name, allowed in MAY_IMPORT.items()
+        for text in [ast.get_docstring(parse(folder / name / "__init__.py"))]
+        if (named := set(re.findall(r"`(\w+)`", text))) != allowed
+    ]
+
+
 def is_excused(finding):
     return finding.startswith(tuple(UNFINISHED))
 
@@ -290,6 +329,67 @@ def test_rule_holds(rule):
 
 def test_every_name_of_a_module_leads_somewhere():
     assert [one for one in names_that_lead_nowhere(ROOT) if not is_excused(one)] == []
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_readme_has_the_tree_of_the_wings():
+    assert tree_faults(README, ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "old, new, finding",
+    [
+        ("batch_norm, ", "", "README does not name utils/model/batch_norm"),
+        (" resnet\n", " resnet, vit\n", "README names utils/model/vit, which does not exist"),
+        ("  model/ ", "  models/ ", "README names utils/models/resnet, which does not exist"),
+        ("\nphotos/ ", "\npictures/ ", "README names pictures/, which is missing"),
+        ("## What is where", "## Where", "README does not name utils/settings"),
+    ],
+)
+def test_a_fault_in_the_tree_is_found(old, new, finding):
+    assert README.count(old) == 1
+    assert finding in tree_faults(README.replace(old, new), ROOT)
+
+
+def test_docstrings_name_the_wings_that_may_be_imported():
+    assert docstring_faults(UTILS) == []
+
+
+def test_a_docstring_that_names_another_wing_is_found(tmp_path):
+    shutil.copytree(
+        UTILS, tmp_path, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+    )
+    (tmp_path / "model/__init__.py").write_text(
+        '"""Layers.\n\nMay import `data` and `training`."""'
+    )
+    (found,) = docstring_faults(tmp_path)
+    assert "utils/model" in found and "['data', 'training']" in found
+
+
+# Tests that compare the whole wing with something outside.
+OF_A_WING = {"explain/test_backends", "explain/test_peers"}
+
+
+def test_tests_lie_in_the_same_wings_as_the_modules_they_test():
+    there, tests = files(UTILS), files(ROOT / "tests")
+    strays = [
+        name
+        for name in sorted(tests - OF_A_WING)
+        if "/test_" in name and name.replace("/test_", "/") not in there
+    ]
+    assert strays == [], "each is to be named after the module that it tests"
+    assert OF_A_WING <= tests
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
+def test_paths_in_code_spans_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:utils|tests|runs|scripts|benchmarks|photos)/[\w./-]*)`", text)
+    paths += [path for path in re.findall(r"\]\(([\w./-]+)\)", text)]
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert paths and missing == [], f"{page} names {missing}, which do not exist"
 
 
 def test_no_exception_outlives_its_fault():

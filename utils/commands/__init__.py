@@ -1,4 +1,5 @@
 """What a shell starts.
 
-May import, beside `settings`, `runtime` and the like: every other wing.
+May import the modules in `utils/` itself and every other wing: `data`, `figures`, `model`,
+`training`, `explain` and `records`.
 """

@@ -1,4 +1,4 @@
 """Where the images come from, and how a training step gets them.
 
-May import, beside `settings`, `runtime` and the like: no other wing.
+May import the modules in `utils/` itself and no other wing.
 """

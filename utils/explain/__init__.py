@@ -1,4 +1,4 @@
 """Grad-CAM and the proofs of its maps.
 
-May import, beside `settings`, `runtime` and the like: `training` and what is below it.
+May import the modules in `utils/` itself and `data`, `figures`, `model` and `training`.
 """

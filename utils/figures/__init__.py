@@ -1,4 +1,4 @@
-"""How the figures look; plain arrays in, a figure out.
+"""How the figures look: plain arrays in, a figure out.
 
-May import, beside `settings`, `runtime` and the like: no other wing.
+May import the modules in `utils/` itself and no other wing.
 """

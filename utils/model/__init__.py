@@ -1,4 +1,4 @@
 """The network and its layers.
 
-May import, beside `settings`, `runtime` and the like: `data` and `figures`.
+May import the modules in `utils/` itself and `data` and `figures`.
 """

@@ -1,4 +1,4 @@
-"""Run records: written, read, checked, and shown in README and notebook.
+"""Records of runs: written, read, checked, shown in README and notebook.
 
-May import, beside `settings`, `runtime` and the like: `training` and what is below it.
+May import the modules in `utils/` itself and `data`, `figures`, `model` and `training`.
 """

@@ -1,4 +1,4 @@
 """Schedules, range test, training, and what a run leaves on disk.
 
-May import, beside `settings`, `runtime` and the like: `model` and what is below it.
+May import the modules in `utils/` itself and `data`, `figures` and `model`.
 """
