@@ -24,6 +24,11 @@ def test_the_best_class_stands_on_top():
     assert "airplane 90.0 %, automobile 88.9 %" in figure.description
 
 
+def test_equal_classes_are_not_magnified():
+    low, high = plot_per_class(np.full(10, 0.5), NAMES).axes[0].get_xlim()
+    assert low < 50 < high and high - low > 2
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

@@ -20,6 +20,21 @@ def test_what_is_wrong_is_marked_without_color_alone():
 
 
 @pytest.mark.parametrize(
+    "group, marks",
+    [
+        ([("cat", "cat", 0.9)], "\u2713 right; %"),
+        ([("cat", "dog", 0.9)], "\u2717 wrong, framed; %"),
+        ([("cat", "dog", 0.9), ("cat", "cat", 0.8)], "\u2713 right; \u2717 wrong, framed; %"),
+        ([(None, "cat", 0.9)], "%"),
+    ],
+)
+def test_the_marks_that_occur_are_explained(group, marks):
+    count = len(group)
+    figure = plot_cam_gallery(IMAGES[:count], OVERLAYS[:count], group)
+    assert figure.axes[-1].get_xlabel() == f"{marks} is the confidence of the prediction"
+
+
+@pytest.mark.parametrize(
     "call, words",
     [
         (lambda: plot_cam_gallery([], [], [], 4), "got 0 images, 0 overlays"),

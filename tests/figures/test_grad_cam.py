@@ -32,6 +32,11 @@ def test_depths_and_methods_stand_in_the_order_they_were_given():
     assert figure.description == "Maps of b, a for cat, not dog; dog"
 
 
+def test_long_layer_names_are_wrapped():
+    figure = plot_cam_depth(IMAGES[0], OVERLAYS[:5], ["stage3_block5_3_conv"] * 5)
+    assert figure.axes[1].get_title() == "stage3 block5 3\nconv"
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

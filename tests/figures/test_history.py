@@ -41,6 +41,11 @@ def test_runs_are_told_apart_without_color():
     assert all(this_run.get_zorder() > line.get_zorder() for line in rest), "it lies in front"
 
 
+def test_a_single_epoch_stands_between_whole_epochs():
+    axes = plot_history(history(1)).axes[0]
+    assert axes.get_xlim() == (0, 2) and all(tick == int(tick) for tick in axes.get_xticks())
+
+
 def test_the_loss_axis_starts_at_zero_and_holds_every_finite_loss():
     rows = history(4)
     rows[0]["val_loss"] = float("nan")

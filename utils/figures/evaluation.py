@@ -99,9 +99,9 @@ def plot_per_class(accuracy, class_names, ci=None):
         )
     axes.axvline(100 * accuracy.mean(), color=GRAY, linestyle="--", linewidth=1.2)
     axes.set_yticks(rows, [class_names[i] for i in order])
-    low = min(bounds[:, 0].min(), values.min())
-    spread = max(bounds[:, 1].max() - low, 1.0)
-    axes.set_xlim(low - 0.08 * spread, bounds[:, 1].max() + 0.14 * spread)
+    low, high = min(bounds[:, 0].min(), values.min()), bounds[:, 1].max()
+    spread = max(high - low, 10.0)  # of nearly equal classes a closer look would show noise
+    axes.set_xlim(low - 0.08 * spread, high + 0.14 * spread)
     note = "" if ci is None else "; bar: 95 % interval"
     axes.set_xlabel(f"test accuracy (%){note}; dashed: mean of the classes")
     axes.tick_params(axis="y", length=0)

@@ -70,7 +70,7 @@ def plot_cam_gallery(
         axes.set_axis_off()
     for axes, image, group, caption in zip(cells.flat, images, overlays, captions, strict=False):
         _draw_group(axes, [image, *group], caption, lines)
-    _add_scale(figure, cells, colormap, maps, any(c.truth for c in captions))
+    _add_scale(figure, cells, colormap, maps, captions)
     return figure
 
 
@@ -114,7 +114,7 @@ def _draw_group(axes, pictures, caption, lines):
     axes.set_title(text, fontsize=9.5, linespacing=1.25, pad=2, loc="left")
 
 
-def _add_scale(figure, cells, colormap, maps, with_truth):
+def _add_scale(figure, cells, colormap, maps, captions):
     """Adds the heat scale below the images, and what the marks mean."""
     bar = figure.colorbar(
         ScalarMappable(cmap=colormap),
@@ -129,7 +129,10 @@ def _add_scale(figure, cells, colormap, maps, with_truth):
     bar.ax.tick_params(length=0)
     bar.ax.get_xticklabels()[0].set_horizontalalignment("left")
     bar.ax.get_xticklabels()[1].set_horizontalalignment("right")
-    note = "\u2713 right, \u2717 wrong and framed; " if with_truth else ""
-    if len(maps) > 1:
-        note = f"image, then evidence for {' and for '.join(maps)}; " + note
-    bar.ax.set_xlabel(f"{note}% is the confidence of the prediction", labelpad=1, fontsize=9.5)
+    notes = [f"image, then evidence for {' and for '.join(maps)}"] if len(maps) > 1 else []
+    if any(caption.truth is not None and not caption.is_wrong for caption in captions):
+        notes.append("\u2713 right")
+    if any(caption.is_wrong for caption in captions):
+        notes.append("\u2717 wrong, framed")
+    notes.append("% is the confidence of the prediction")
+    bar.ax.set_xlabel("; ".join(notes), labelpad=1, fontsize=9.5)

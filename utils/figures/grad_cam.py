@@ -1,5 +1,7 @@
 """Grad-CAM for a few images: step by step, depth by depth, method by method."""
 
+import textwrap
+
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -72,7 +74,7 @@ def plot_cam_depth(image, overlays, layer_names):
     Args:
         image: (h, w, 3) pixels, uint8 or floats in 0..255.
         overlays: N overlays (H, W, 3) uint8.
-        layer_names: N names; a line break in a name is kept.
+        layer_names: N names; long ones are wrapped at their underscores.
 
     Returns:
         The figure.
@@ -86,16 +88,19 @@ def plot_cam_depth(image, overlays, layer_names):
             f"{len(layer_names)} names."
         )
     count = len(overlays) + 1
+    characters = int(110 / count)  # that fit over a panel
+    titles = [textwrap.fill(name.replace("_", " "), characters) for name in layer_names]
+    lines = 1 + max(title.count("\n") for title in titles)
     figure, panels = make_figure(
-        WIDTH / count + 0.35,
-        f"Grad-CAM at {', '.join(layer_names)}".replace("\n", " "),
+        WIDTH / count + 0.06 + 0.17 * lines,
+        f"Grad-CAM at {', '.join(layer_names)}",
         1,
         count,
         photographic=True,
     )
     show_image(panels[0], rgb_pixels(image, "image", 3), "image", interpolation="catrom")
-    for axes, picture, name in zip(panels[1:], overlays, layer_names, strict=True):
-        show_image(axes, rgb_pixels(picture, "overlay", 3), name.replace("_", " "))
+    for axes, picture, title in zip(panels[1:], overlays, titles, strict=True):
+        show_image(axes, rgb_pixels(picture, "overlay", 3), title)
     return figure
 
 

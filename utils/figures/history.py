@@ -60,6 +60,9 @@ def plot_history(history, others=None):
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
+        first, last = axes.dataLim.intervalx
+        if first == last:  # else the ticks would be hundredths of an epoch
+            axes.set_xlim(first - 1, last + 1)
         add_grid(axes)
     highest = panels[1].dataLim.y1  # infinite when no loss is finite
     panels[1].set_ylim(0, 1.05 * highest if np.isfinite(highest) else None)

@@ -46,7 +46,7 @@ def plot_photo(photo, small, overlay_photo, probabilities, class_names, top=3):
     height, width = photo.shape[:2]
     shares = [width / height, 1.0, width / height, 0.9]  # widths of the panels at one height
     figure, panels = make_figure(
-        min(WIDTH / sum(shares) + 0.45, 6.0),
+        min((WIDTH - 0.5) / sum(shares) + 0.4, 6.0),
         "Photo, what the network sees, Grad-CAM over the photo, and the most probable classes: "
         + ", ".join(f"{class_names[one]} {100 * odds[one]:.0f} %" for one in best),
         *(1, 4),

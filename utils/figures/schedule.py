@@ -41,7 +41,7 @@ def plot_schedule(lr, momentum, steps_per_epoch):
         (panels[1], momentum, "momentum", VERMILION),
     ):
         axes.plot(steps, values, color=color)
-        axes.margins(x=0.09, y=0.28)
+        axes.margins(x=0.12, y=0.28)  # room for the labels of the first and the last step
         axes.set_ylabel(name)
         add_grid(axes)
         knots = _turning_points(values, steps_per_epoch + 1)
@@ -63,6 +63,7 @@ def plot_schedule(lr, momentum, steps_per_epoch):
                 ha="center",
                 va="bottom" if high else "top",
             )
+    panels[1].xaxis.set_major_formatter("{x:,.0f}")
     panels[1].set_xlabel(f"step ({steps_per_epoch:,} steps an epoch)")
     epochs = panels[0].secondary_xaxis(
         "top", functions=(lambda x: x / steps_per_epoch, lambda x: x * steps_per_epoch)
