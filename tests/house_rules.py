@@ -158,15 +158,17 @@ def code_lines(node):
 
 
 def too_long(folder, exceptions=LONG):
-    lengths = {}
+    lengths = []
     for name, path in modules(folder).items():
-        lengths[name] = len(path.read_text(encoding="utf-8").splitlines()), MODULE_LINES
-        for node in ast.walk(parse(path)):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                lengths[f"{name}.{node.name}"] = code_lines(node), FUNCTION_LINES
+        lengths.append((name, len(path.read_text(encoding="utf-8").splitlines()), MODULE_LINES))
+        lengths += [
+            (f"{name}.{node.name}", code_lines(node), FUNCTION_LINES)
+            for node in ast.walk(parse(path))
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        ]
     return [
         f"{name} has {lines} lines, more than {limit}"
-        for name, (lines, limit) in lengths.items()
+        for name, lines, limit in lengths
         if lines > limit and name not in exceptions
     ]
 
@@ -193,9 +195,9 @@ def texts(root):
 
     The prose of a notebook becomes comments, so that the whole is Python.
     """
-    names = ("*.md", "Makefile", "*.py", "*/*.sh", "benchmarks/*.py", "tests/**/*.py")
+    names = ("*.md", "*/*.md", "Makefile", "*/*.sh", "*.py")
+    names += ("benchmarks/*.py", "tests/**/*.py", "utils/**/*.py", "utils/**/*.jinja")
     found = {path: path.read_text(encoding="utf-8") for name in names for path in root.glob(name)}
-    found |= {path: path.read_text(encoding="utf-8") for path in modules(root / "utils").values()}
     for path in root.glob("*.ipynb"):
         cells = [
             "".join(
