@@ -3,7 +3,7 @@
 import csv
 import json
 
-from utils.records.read import wilson_interval
+from utils.records.intervals import wilson_interval
 from utils.training.epoch_log import CSV_FIELDS
 
 

@@ -11,7 +11,8 @@ from sample_records import write_record
 
 from utils.commands import run_recipe, studies
 from utils.records import studies as study_records
-from utils.records.read import read_record, wilson_interval
+from utils.records.intervals import wilson_interval
+from utils.records.read import read_record
 from utils.settings import RECIPES
 from utils.training.fit import decay_e_foldings, schedule_values
 

@@ -1,7 +1,7 @@
 """Reads a study, a folder with the records of several runs that answer one question.
 
-`utils.commands.studies` and `utils.commands.peak_study` write it: `study.json` says what is compared, and each run
-has its record in a folder of its own, named after entry and seed.
+`utils.commands.studies` and `utils.commands.peak_study` write it: `study.json` says what is
+compared, and each run has its record in a folder of its own, named after entry and seed.
 """
 
 import json
@@ -9,7 +9,8 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.records.read import mean_and_deviation, read_record
+from utils.records.intervals import mean_and_deviation
+from utils.records.read import read_record
 from utils.training.run_folder import write_json
 
 STUDY_FILE = "study.json"

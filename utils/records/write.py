@@ -1,6 +1,6 @@
 """Writes the record of a run: `run.json` beside the `history.csv` of its training.
 
-Every number that README and notebook show is read back from such a record by `utils.records.report`.
+Every number that README and notebook show is read back from such a record.
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from utils.records.read import wilson_interval
+from utils.records.intervals import wilson_interval
 from utils.settings import RECIPES
 from utils.training.run_folder import write_json
 
@@ -59,9 +59,9 @@ def make_record(
         dataset: `utils.data.sources.Dataset` it was trained and evaluated on.
         profile: str.
         seed: int.
-        starts: list of dicts from `utils.training.run_folder.read_starts`, at least one. Device, versions
-            and commit of the record are those of the last one: what trained, which may not be
-            what writes the record.
+        starts: list of dicts from `utils.training.run_folder.read_starts`, at least one. Device,
+            versions and commit of the record are those of the last one: what trained, which may
+            not be what writes the record.
         validation: str, what the val columns were measured on.
         weights: dict from `utils.records.weights.save_weights`, or None when they are not kept.
         flip_correct: int, right answers when the logits of an image and of its mirror image are
