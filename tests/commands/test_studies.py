@@ -1,7 +1,6 @@
 """Studies: the chain of fixes leads from one recipe to the other, and runs are not mixed up."""
 
 import dataclasses
-import json
 import statistics
 
 import numpy as np
@@ -11,8 +10,8 @@ from sample_records import write_record
 
 from utils.commands import run_recipe, studies
 from utils.records import studies as study_records
-from utils.records.intervals import wilson_interval
 from utils.records.read import read_record
+from utils.records.study_tables import study_table
 from utils.settings import RECIPES
 from utils.training.fit import decay_e_foldings, schedule_values
 
@@ -58,16 +57,7 @@ def write_runs(folder, **accuracies):
     """Records named `<entry>-seed-<n>` with these final accuracies."""
     for name, values in accuracies.items():
         for seed, accuracy in enumerate(values):
-            path = write_record(folder / f"{name}-seed-{seed}", epochs=1)
-            run = json.loads((path / "run.json").read_text())
-            correct = round(1000 * accuracy)
-            interval = list(wilson_interval(correct, 1000))
-            run["final"] |= {"accuracy": accuracy, "correct": correct, "ci95": interval}
-            run["best_epoch"] = {"epoch": 1, "accuracy": accuracy}
-            (path / "run.json").write_text(json.dumps(run))
-            history = (path / "history.csv").read_text().replace("0.8\n", f"{accuracy}\n")
-            (path / "history.csv").write_text(history)
-            read_record(path)
+            write_record(folder / f"{name}-seed-{seed}", epochs=1, accuracy=accuracy)
     return folder
 
 
@@ -85,7 +75,7 @@ def test_table_gives_mean_spread_and_change(folder):
         ("first", 3),
         ("second", 2),
     ]
-    lines = study_records.study_table(study).splitlines()
+    lines = study_table(study).splitlines()
     assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |  | 1.0 |"
     deviation = 100 * statistics.stdev([0.75, 0.77])
     assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 | 1.0 |"
@@ -95,7 +85,7 @@ def test_table_gives_mean_spread_and_change(folder):
 
 def test_one_run_has_no_spread(folder):
     write_runs(folder, a=[0.7])
-    table = study_records.study_table(study_records.read_study(folder))
+    table = study_table(study_records.read_study(folder))
     assert "| first | 1 | 70.00 % |  |" in table
 
 

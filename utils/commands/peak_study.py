@@ -1,9 +1,9 @@
 """What is the range test's suggestion worth? Training with peaks around it, several seeds each.
 
-`python -m utils.commands.peak_study --data <folder>` holds 5,000 images out of the training set, runs one
-range test, trains a small ResNet with one-cycle for peaks from a tenth to ten times the proposed
-one, and draws the held-out accuracy against the peak. Interrupted, the same command goes on. The
-test images are not touched.
+`python -m utils.commands.peak_study --data <folder>` holds 5,000 images out of the training set,
+runs one range test, trains a small ResNet with one-cycle for peaks from a tenth to ten times the
+proposed one, and draws the held-out accuracy against the peak. Interrupted, the same command goes
+on. The test images are not touched.
 """
 
 import argparse
@@ -16,7 +16,8 @@ from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
 from utils.figures.plots import plot_peak_study
 from utils.figures.style import save_png
-from utils.records.studies import read_study, study_table
+from utils.records.studies import read_study
+from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training.fit import build_model, compile_model

@@ -1,7 +1,8 @@
 """Comparisons that answer a question with several runs each: what is every fix worth?
 
-`python -m utils.commands.studies fixes --hold-out 5000` trains each recipe with each seed, one record a run,
-and prints the table. Interrupted, the same command goes on; runs that are done are not repeated.
+`python -m utils.commands.studies fixes --hold-out 5000` trains each recipe with each seed, one
+record a run, and prints the table. Interrupted, the same command goes on; runs that are done are
+not repeated.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import keras
 
 from utils.commands.run_recipe import exit_status, load_split, run_recipe
 from utils.records.read import as_json, read_record
-from utils.records.studies import read_study, study_table, write_study
+from utils.records.studies import read_study, write_study
+from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 

@@ -54,6 +54,11 @@ class Record:
         return bool(self.run.get("source"))
 
     @property
+    def is_full_run_of_ours(self):
+        """Whether this repository trained an unchanged recipe on all of CIFAR-10."""
+        return self.run["full_result"] and not self.is_transcribed
+
+    @property
     def on_test_set(self):
         return self.run["data"]["validation"].startswith("test set")
 
