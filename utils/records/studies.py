@@ -2,8 +2,9 @@
 
 `study.json` says what is compared. Either it has `entries`: `utils.commands.studies` and
 `utils.commands.peak_study` write it, each run has its record in a folder of its own, named after
-entry and seed, and all were measured on the same images. Or it has `runs`: a few records, named by
-their paths, whose networks were measured on several test sets by `utils.commands.measure`.
+entry and seed, and all were measured on the same images. Or it has `runs`: the paths of a few
+records, seen from the study, whose networks were measured on several test sets by
+`utils.commands.measure`; such a file is written by hand.
 """
 
 import json
@@ -22,7 +23,7 @@ class Study(NamedTuple):
     Attributes:
         title: str.
         results: list of (label, records) in the order of the study, without the entries that have
-            no run yet.
+            no run yet. The records of a label differ in the seed alone.
         of_test_sets: bool, whether the question is what each run gives on several test sets.
     """
 
@@ -101,7 +102,7 @@ def _read_entries(folder, entries):
 
 def _read_runs(folder, runs):
     found = []
-    for path, label in runs.items():
+    for path in runs:
         if not (folder / path / "run.json").is_file():  # not finished yet
             continue
         record = read_record(folder / path)
@@ -110,5 +111,5 @@ def _read_runs(folder, runs):
                 f"{folder}: the run {path} was measured on {record.run['data']['validation']}; a "
                 f"study of test sets takes runs that were measured on one."
             )
-        found.append((label, [record]))
+        found.append((f"trained on {record.run['data']['source']}", [record]))
     return found
