@@ -10,7 +10,6 @@ papermill adds parameters, which the environment variables of the settings make 
 takes a registered kernel.
 """
 
-import argparse
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from utils.atomic import write_text
+from utils.commands.arguments import command_parser
 from utils.commands.html_page import standalone_html
 
 TITLE_WIDTH = 72  # characters
@@ -236,7 +236,7 @@ def execute(source, output, inplace=False):
 
 def main():
     """Reads the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.commands.execute", description=__doc__)
+    parser = command_parser("utils.commands.execute", __doc__)
     parser.add_argument("notebook", type=Path)
     default = os.environ.get("ASSIGNMENT_OUTPUT") or "build"
     parser.add_argument("--output", type=Path, default=default, help=f"folder (now {default})")

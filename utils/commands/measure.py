@@ -5,9 +5,9 @@ counts the right answers on the test images of DIR, and adds them to the `measur
 The test set that the run was recorded with keeps its place in `final`.
 """
 
-import argparse
 import sys
 
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status
 from utils.data.sources import load_dataset
 from utils.records.read import read_record
@@ -76,7 +76,7 @@ def add_measurement(record, entry):
 
 def main(arguments=None):
     """Parses the command line, measures and notes the result; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.commands.measure", description=__doc__)
+    parser = command_parser("utils.commands.measure", __doc__)
     parser.add_argument("run", help="folder of a record that ships its weights, as runs/NAME")
     parser.add_argument("--data", required=True, help="cifar10, shapes or a local folder")
     args = parser.parse_args(arguments)

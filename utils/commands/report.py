@@ -4,18 +4,18 @@
 REPO=owner/name`) enters the repository's public address, from which badge and links follow.
 """
 
-import argparse
 import difflib
 import sys
 
 from utils.atomic import write_text
+from utils.commands.arguments import command_parser
 from utils.records.pages import renewed_files
 from utils.records.read import ROOT
 
 
 def main(arguments=None, root=ROOT):
     """Parses the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.commands.report", description=__doc__)
+    parser = command_parser("utils.commands.report", __doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     parser.add_argument("--repository", metavar="OWNER/NAME", help="enter the public address")
     args = parser.parse_args(arguments)
