@@ -199,6 +199,14 @@ def test_status_and_log_show_the_last_epoch(tmp_path):
     assert lines[-2] == "after the last epoch: 800 of 1,000 test images right, accuracy 0.8000"
 
 
+def test_curves_are_shown_behind_the_log_once_they_are_drawn(tmp_path):
+    folder = write_record(tmp_path / "runs" / "quick")
+    assert texts.epoch_log(read_records(tmp_path / "runs")).endswith("0.8000\n```")
+    (folder / "curves.png").write_bytes(b"png")
+    block = texts.epoch_log(read_records(tmp_path / "runs"))
+    assert block.endswith("of quick, with another run behind it](runs/quick/curves.png)")
+
+
 def test_heatmap_figure_is_shown_once_it_exists(tmp_path):
     folder = write_record(tmp_path / "runs" / "quick")
     assert "](" not in texts.heatmaps(read_records(tmp_path / "runs"))

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SUBMISSION = "2019-submission"
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
+CURVES_FILE = "curves.png"  # see utils.commands.curves
 
 
 def as_json(value):

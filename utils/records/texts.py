@@ -10,6 +10,7 @@ import jinja2
 
 from utils.records import compare
 from utils.records.choose import reported_record
+from utils.records.read import CURVES_FILE
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 
 
@@ -92,9 +93,11 @@ def heatmaps(records):
 
 
 def epoch_log(records):
-    """The log of the reported run, in the very lines that training printed."""
+    """The log of the reported run, in the very lines that training printed, and drawn curves."""
     record = reported_record(records)
-    return text("epoch_log", record, EPOCH_HEADER, map(format_epoch_row, record.history))
+    lines = map(format_epoch_row, record.history)
+    drawn = [one for one in records if (one.folder / CURVES_FILE).is_file()]
+    return text("epoch_log", record, EPOCH_HEADER, lines, drawn, CURVES_FILE)
 
 
 def colab(repository, notebook):
