@@ -55,11 +55,11 @@ lint: setup
 	@$(PYTHON_ENV) -m ruff check .
 
 readme: setup
-	@$(PYTHON_ENV) -m utils.records.report
+	@$(PYTHON_ENV) -m utils.commands.report
 
 colab: setup
 	$(if $(REPO),,$(error Name the repository: make colab REPO=owner/name))
-	@$(PYTHON_ENV) -m utils.records.report --repository "$(REPO)"
+	@$(PYTHON_ENV) -m utils.commands.report --repository "$(REPO)"
 
 clean:
 	rm -rf build .venv

@@ -3,23 +3,27 @@
 import csv
 import json
 
-from utils.records.read import wilson_interval
+from utils.records.intervals import wilson_interval
 from utils.training.epoch_log import CSV_FIELDS
 
 
-def write_record(folder, *, epochs=3, images=1000, **changes):
-    """Writes a sound record, then applies changes such as {"final.accuracy": 0.5}."""
+def write_record(folder, *, epochs=3, images=1000, accuracy=0.8, **changes):
+    """Writes a sound record, then applies changes such as {"final.accuracy": 0.5}.
+
+    The accuracies of up to three epochs are 0.4, 0.9 and, at the end, `accuracy`.
+    """
     folder.mkdir(parents=True)
+    accuracies = [0.4, 0.9, accuracy][-epochs:]
     history = [
         {name: 0.5 for name in CSV_FIELDS}
-        | {"epoch": n, "val_accuracy": accuracy, "val_loss": 1 / n, "seconds": 60.0}
-        for n, accuracy in zip(range(1, epochs + 1), [0.4, 0.9, 0.8][-epochs:], strict=True)
+        | {"epoch": n, "val_accuracy": value, "val_loss": 1 / n, "seconds": 60.0}
+        for n, value in zip(range(1, epochs + 1), accuracies, strict=True)
     ]
     with (folder / "history.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-    correct = round(0.8 * images)
+    correct = round(accuracy * images)
     run = {
         "name": folder.name,
         "profile": "quick",
@@ -43,13 +47,16 @@ def write_record(folder, *, epochs=3, images=1000, **changes):
         "compile_seconds": 12.5,
         "starts": [{"epoch": 1, "compile_seconds": 12.5, "device": "CPU (test, 2 cores)"}],
         "final": {
-            "accuracy": 0.8,
+            "accuracy": accuracy,
             "loss": 1 / epochs,
             "correct": correct,
             "images": images,
             "ci95": list(wilson_interval(correct, images)),
         },
-        "best_epoch": {"epoch": max(1, epochs - 1), "accuracy": 0.9},
+        "best_epoch": {
+            "epoch": 1 + accuracies.index(max(accuracies)),
+            "accuracy": max(accuracies),
+        },
         "git_commit": "0" * 40,
     }
     for field, value in changes.items():

@@ -9,8 +9,8 @@ from checked_numbers import FENCE, mistakes, mutants
 
 from utils.commands import studies
 from utils.model.resnet import STAGE_WIDTHS
+from utils.records import pages
 from utils.records import read as records
-from utils.records import report
 from utils.records import studies as study_records
 from utils.settings import RECIPES, Recipe
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
@@ -20,7 +20,8 @@ from utils.training.schedule import seed_triangle_proposal
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ("README.md", "Assignment4A.md")
-NOTEBOOK = ROOT / report.NOTEBOOK
+NOTEBOOK = ROOT / pages.NOTEBOOK
+REPOSITORY = pages.present_repository()
 GENERATED = re.compile(r"<!-- generated:([\w-]+) -->\n(.*?)<!-- /generated:\1 -->", re.DOTALL)
 
 
@@ -80,12 +81,12 @@ def expected_numbers():
 
 
 def test_generated_parts_are_up_to_date():
-    stale = [path.name for path, (old, new) in report.renewed_files(ROOT).items() if old != new]
-    assert stale == [], "run: python -m utils.records.report"
+    stale = [path.name for path, (old, new) in pages.renewed_files(ROOT).items() if old != new]
+    assert stale == [], "run: python -m utils.commands.report"
 
 
 def test_has_every_generated_block():
-    names = report.make_blocks(ROOT / "runs", "")
+    names = pages.make_blocks(ROOT / "runs", "")
     assert sorted(name for name, _ in GENERATED.findall(README)) == sorted(names)
 
 
@@ -101,11 +102,11 @@ def test_a_changed_digit_in_the_prose_is_noticed():
 
 
 def test_a_changed_digit_in_a_generated_block_is_noticed():
-    blocks = report.make_blocks(ROOT / "runs", report.REPOSITORY)
+    blocks = pages.make_blocks(ROOT / "runs", REPOSITORY)
     for name in ("results", "status", "epoch-log"):
         changed = README.replace(blocks[name], re.sub(r"\d", "7", blocks[name]))
         assert changed != README
-        assert report.fill_blocks(changed, blocks) == README
+        assert pages.fill_blocks(changed, blocks) == README
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -126,7 +127,7 @@ def test_relative_links_exist(page):
             assert path.exists(), f"{page} links to {target}, which does not exist"
 
 
-@pytest.mark.parametrize("page", [*PAGES, report.NOTEBOOK])
+@pytest.mark.parametrize("page", [*PAGES, pages.NOTEBOOK])
 def test_nothing_links_to_an_address_that_is_not_set(page):
     if not (ROOT / page).exists():
         pytest.skip(f"{page} does not exist yet")
@@ -134,11 +135,11 @@ def test_nothing_links_to_an_address_that_is_not_set(page):
     owners = set(
         re.findall(r"(?:github\.com|colab\.research\.google\.com/github)/([\w.-]+/[\w.-]+)", text)
     )
-    ours = {report.REPOSITORY} if report.REPOSITORY else set()
+    ours = {REPOSITORY} if REPOSITORY else set()
     badge = "colab-badge.svg" in text
     assert not re.search(r"\]\(\s*\)|<your[ -]|example\.(com|org)", text)
     assert badge == bool(ours and page != "Assignment4A.md")
-    if page != report.NOTEBOOK:  # the notebook may cite other projects
+    if page != pages.NOTEBOOK:  # the notebook may cite other projects
         assert owners == (ours if page == "README.md" else set())
 
 

@@ -1,5 +1,7 @@
 """Plain-text tables: they read the same in a terminal, in a notebook and in a file."""
 
+from tabulate import tabulate
+
 
 def align_columns(rows):
     """Aligns the cells of a table: the first column on the left, as names are read, the others,
@@ -10,13 +12,6 @@ def align_columns(rows):
 
     Returns:
         str, a line for each row, columns two spaces apart, no spaces at line ends.
-
-    Raises:
-        ValueError: if the rows are not equally long.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for name, *cells in rows:
-        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *aligned]).rstrip())
-    return "\n".join(lines)
+    text_only = {"disable_numparse": True, "stralign": "right"}
+    return tabulate(rows, tablefmt="plain", colalign=("left",), **text_only)

@@ -1,17 +1,12 @@
 """Studies: the chain of fixes leads from one recipe to the other, and runs are not mixed up."""
 
 import dataclasses
-import json
-import statistics
 
 import numpy as np
-import pytest
 from sample_data import noise
-from sample_records import write_record
 
 from utils.commands import run_recipe, studies
-from utils.records import studies as study_records
-from utils.records.read import read_record, wilson_interval
+from utils.records.read import read_record
 from utils.settings import RECIPES
 from utils.training.fit import decay_e_foldings, schedule_values
 
@@ -51,67 +46,6 @@ def test_the_penalty_of_the_recipe_lies_where_the_study_of_decay_found_no_differ
     assert weak < decay_e_foldings(RECIPES["one-cycle"], 50_000) < middle < strong
     small, full = studies.decay()[0].recipe, RECIPES["one-cycle"]
     assert small.max_lr / small.batch_size == full.max_lr / full.batch_size
-
-
-def write_runs(folder, **accuracies):
-    """Records named `<entry>-seed-<n>` with these final accuracies."""
-    for name, values in accuracies.items():
-        for seed, accuracy in enumerate(values):
-            path = write_record(folder / f"{name}-seed-{seed}", epochs=1)
-            run = json.loads((path / "run.json").read_text())
-            correct = round(1000 * accuracy)
-            interval = list(wilson_interval(correct, 1000))
-            run["final"] |= {"accuracy": accuracy, "correct": correct, "ci95": interval}
-            run["best_epoch"] = {"epoch": 1, "accuracy": accuracy}
-            (path / "run.json").write_text(json.dumps(run))
-            history = (path / "history.csv").read_text().replace("0.8\n", f"{accuracy}\n")
-            (path / "history.csv").write_text(history)
-            read_record(path)
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    study_records.write_study(tmp_path, "Letters", {"a": "first", "b": "second"})
-    return tmp_path
-
-
-def test_table_gives_mean_spread_and_change(folder):
-    write_runs(folder, a=[0.70, 0.72, 0.71], b=[0.75, 0.77], c=[0.1])
-    study = study_records.read_study(folder)
-    assert study.title == "Letters"
-    assert [(label, len(records)) for label, records in study.results] == [
-        ("first", 3),
-        ("second", 2),
-    ]
-    lines = study_records.study_table(study).splitlines()
-    assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |  | 1.0 |"
-    deviation = 100 * statistics.stdev([0.75, 0.77])
-    assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 | 1.0 |"
-    assert "1 epochs, batches of 32; last epoch" in lines[-1]
-    assert "measured on test set, for display only; CIFAR-10" in lines[-1]
-
-
-def test_one_run_has_no_spread(folder):
-    write_runs(folder, a=[0.7])
-    table = study_records.study_table(study_records.read_study(folder))
-    assert "| first | 1 | 70.00 % |  |" in table
-
-
-def test_runs_on_different_images_are_not_compared(folder):
-    write_runs(folder, a=[0.7, 0.8])
-    path = folder / "a-seed-1" / "run.json"
-    path.write_text(path.read_text().replace("0" * 64, "1" * 64))
-    with pytest.raises(ValueError, match="a-seed-0, a-seed-1 were measured on different images"):
-        study_records.read_study(folder)
-
-
-def test_runs_of_different_recipes_have_no_mean(folder):
-    write_runs(folder, a=[0.7, 0.8])
-    path = folder / "a-seed-1" / "run.json"
-    path.write_text(path.read_text().replace('"depth": 20', '"depth": 56'))
-    with pytest.raises(ValueError, match="runs of a had different recipes or precisions"):
-        study_records.read_study(folder)
 
 
 def runs_in(folder):

@@ -8,43 +8,21 @@ import pytest
 from sample_records import write_record
 
 from utils.records import read as records
-from utils.records.read import (
-    ROOT,
-    Record,
-    read_history,
-    read_record,
-    read_records,
-    wilson_interval,
-)
+from utils.records.choose import reported_record
+from utils.records.read import ROOT, Record, read_history, read_record, read_records
 from utils.settings import RECIPES
 from utils.training.epoch_log import CSV_FIELDS
 
 SUBMISSION = ROOT / "runs" / records.SUBMISSION
-
-
-@pytest.mark.parametrize(
-    "correct, total", [(9024, 10000), (0, 10), (10, 10), (1, 3), (8512, 10000)]
-)
-def test_wilson_interval_solves_its_equation(correct, total):
-    # The ends are the shares p whose distance from the observed share is z standard deviations.
-    share, z = correct / total, 1.96
-    ends = np.roots([1 + z**2 / total, -(2 * share + z**2 / total), share**2])
-    np.testing.assert_allclose(wilson_interval(correct, total), sorted(ends.real), atol=1e-12)
-
-
-def test_wilson_interval_covers_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    hits = [
-        low <= 0.9 <= high
-        for low, high in (wilson_interval(int(k), 200) for k in rng.binomial(200, 0.9, 4000))
-    ]
-    assert 0.93 < np.mean(hits) < 0.97
-
-
-@pytest.mark.parametrize("correct, total", [(-1, 10), (11, 10), (0, 0)])
-def test_wilson_interval_refuses_impossible_counts(correct, total):
-    with pytest.raises(ValueError, match=f"got {correct} of {total}"):
-        wilson_interval(correct, total)
+START = {"epoch": 1, "compile_seconds": 12.5, "device": "CPU"}
+MEASURED = {
+    "source": "CIFAR-10, image folder (JPEG)",
+    "content_hash": "1" * 64,
+    "images": 1000,
+    "correct": 900,
+    "accuracy": 0.9,
+    "flip_averaged": {"correct": 905, "accuracy": 0.905},
+}
 
 
 def test_the_record_of_2019_is_what_the_submission_printed():
@@ -67,8 +45,11 @@ def test_a_sound_record_is_read(tmp_path):
     "changes, words",
     [
         ({"flip_averaged": {"correct": 1, "accuracy": 0.99}}, ["flip_averaged.accuracy is 0.99"]),
-        ({"final.correct": "800"}, ["a value has the wrong kind"]),
-        ({"starts": [{}]}, ["a value has the wrong kind", "epoch"]),
+        ({"final.correct": "800"}, ["final.correct is wrong: '800' is not of type 'integer'"]),
+        ({"final.correct": 1001}, ["final.correct / images is 1.001"]),
+        ({"final.accuracy": 1.2}, ["final.accuracy is wrong: 1.2 is greater than .* 1"]),
+        ({"starts": [{}]}, [r"starts\[0\].epoch is missing"]),
+        ({"starts": []}, [r"starts is wrong: \[\] should be non-empty"]),
         ({"final.accuracy": 0.81}, ["final.accuracy is 0.81", "0.8"]),
         ({"final.correct": 801, "final.ci95": [0.775, 0.825]}, ["final.accuracy is 0.8", "0.801"]),
         ({"final.images": 1001}, ["final.images is 1001", "data.test_images is 1000"]),
@@ -79,8 +60,12 @@ def test_a_sound_record_is_read(tmp_path):
         ({"recipe.epochs": 4}, ["recipe.epochs is 4", "gives 3"]),
         ({"name": "other"}, ["name is other", "the folder is bad"]),
         ({"data.source": ...}, ["data.source is missing"]),
-        ({"final": ...}, ["final.accuracy is missing"]),
-        ({"device": None}, ["device is null"]),
+        ({"final": ...}, ["the field final is missing"]),
+        ({"device": None}, ["device is null.*named `source`"]),
+        ({"data.train_images": None}, ["data.train_images is null"]),
+        ({"weights": {}}, ["weights.sha256 is missing"]),
+        ({"measured": [MEASURED | {"accuracy": 0.5}]}, [r"measured\[0\].accuracy is 0.5", "0.9"]),
+        ({"measured": [MEASURED | {"correct": None}]}, [r"measured\[0\].correct is wrong: None"]),
     ],
 )
 def test_a_record_that_contradicts_itself_is_refused(tmp_path, changes, words):
@@ -96,9 +81,12 @@ def test_a_record_that_contradicts_itself_is_refused(tmp_path, changes, words):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"starts": []}, r"starts are at epochs \[\]"),
-        ({"starts": [{"epoch": 2, "compile_seconds": 12.5}]}, "begin at 1"),
-        ({"compile_seconds": 1.0}, "compile_seconds is 1.0.*12.50"),
+        ({"starts": [START | {"epoch": 2}]}, r"epochs of starts is \[2\], but in order, from 1"),
+        (
+            {"starts": [START, START | {"epoch": 3}, START | {"epoch": 2}]},
+            r"\[1, 3, 2\].*\[1, 2, 3\]",
+        ),
+        ({"compile_seconds": 1.0}, "compile_seconds is 1.0.*12.5"),
         ({"seconds": 100.0}, "seconds is 100.0"),
     ],
 )
@@ -111,7 +99,7 @@ def test_both_final_accuracy_and_history_changed_is_still_noticed(tmp_path):
     folder = write_record(tmp_path / "bad", **{"final.accuracy": 0.85})
     path = folder / "history.csv"
     path.write_text(path.read_text().replace("0.8\n", "0.85\n"))
-    with pytest.raises(ValueError, match=r"final\.correct / final\.images"):
+    with pytest.raises(ValueError, match=r"final\.correct / images"):
         read_record(folder)
 
 
@@ -150,7 +138,7 @@ def test_a_full_run_of_an_earlier_recipe_says_so_and_gives_way(tmp_path, monkeyp
     now, then = (read_record(tmp_path / name) for name in ("now", "then"))
     assert now.label == "one-cycle, the full recipe"
     assert then.label == "one-cycle, the full recipe in an earlier form"
-    assert records.reported_record([then, now]) == now  # by name it would be the other one
+    assert reported_record([then, now]) == now  # by name it would be the other one
 
 
 @pytest.mark.parametrize(
@@ -177,6 +165,22 @@ def test_a_history_without_epochs_is_refused(tmp_path):
         read_history(path)
 
 
+def test_starts_with_and_without_settings_of_the_backend_are_read(tmp_path):
+    starts = [START, START | {"epoch": 2, "compile_seconds": 0, "settings": {"A": "1"}}]
+    record = read_record(write_record(tmp_path / "run", starts=starts))
+    assert record.run["starts"][1]["settings"] == {"A": "1"}
+    wrong = write_record(tmp_path / "wrong", starts=[START | {"settings": "A=1"}])
+    with pytest.raises(ValueError, match=r"starts\[0\].settings is wrong: 'A=1' is not of type"):
+        read_record(wrong)
+
+
+def test_a_record_whose_weights_were_dropped_is_still_read(tmp_path):
+    shutil.copytree(ROOT / "runs" / "shapes-resnet20v2", tmp_path / "shapes-resnet20v2")
+    assert read_record(tmp_path / "shapes-resnet20v2").ships_weights
+    (tmp_path / "shapes-resnet20v2" / "weights.npz").unlink()
+    assert not read_record(tmp_path / "shapes-resnet20v2").ships_weights
+
+
 def test_a_run_under_way_is_passed_over_but_a_lost_record_is_not(tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(SUBMISSION, runs / SUBMISSION.name)
@@ -190,19 +194,26 @@ def test_a_run_under_way_is_passed_over_but_a_lost_record_is_not(tmp_path):
 def test_reported_run_is_chosen_by_evidence_not_by_accuracy(tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(SUBMISSION, runs / SUBMISSION.name)
-    assert records.reported_record(read_records(runs)).name == records.SUBMISSION
+    assert reported_record(read_records(runs)).name == records.SUBMISSION
     write_record(runs / "quick")
-    assert records.reported_record(read_records(runs)).name == "quick"
+    assert reported_record(read_records(runs)).name == "quick"
     write_record(runs / "shapes", images=5000, **{"data.source": "painted shapes (synthetic)"})
     write_record(runs / "held-out", images=5000, **{"data.validation": "5000 held-out images"})
     write_record(runs / "again", images=5000, **{"recipe.name": "seed-2019"})
-    assert records.reported_record(read_records(runs)).name == "quick"
+    assert reported_record(read_records(runs)).name == "quick"
     write_record(runs / "more", images=2000)
-    assert records.reported_record(read_records(runs)).name == "more"
+    assert reported_record(read_records(runs)).name == "more"
     write_record(runs / "full", epochs=1, full_result=True, **{"best_epoch.accuracy": 0.8})
-    assert records.reported_record(read_records(runs)).name == "full"
+    assert reported_record(read_records(runs)).name == "full"
     names = [record.name for record in read_records(runs)]
     assert names[:2] == [records.SUBMISSION, "full"] and names[2:] == sorted(names[2:])
+
+
+def test_a_run_on_the_original_images_goes_before_one_on_a_jpeg_copy(tmp_path):
+    write_record(tmp_path / "a-original", full_result=True)
+    source = {"data.source": "CIFAR-10, image folder (JPEG)"}
+    write_record(tmp_path / "b-jpeg", images=5000, full_result=True, **source)
+    assert reported_record(read_records(tmp_path)).name == "a-original"
 
 
 def test_records_are_immutable():

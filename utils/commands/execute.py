@@ -1,10 +1,15 @@
 """Executes a notebook with visible progress; saves it as .ipynb and as one HTML file.
 
-`make run` calls it; `python -m utils.commands.execute Assignment4B.ipynb --inplace` refreshes the outputs
-that are committed.
+`make run` calls it; `python -m utils.commands.execute Assignment4B.ipynb --inplace` refreshes the
+outputs that are committed.
+
+nbclient executes the cells. What it leaves to do: a title and the seconds of each cell, output the
+moment it arrives, the running interpreter as kernel whatever is registered, and a Ctrl-C that the
+cell receives, so that a training can end in good order; nbclient's own `execute` ends the kernel.
+papermill adds parameters, which the environment variables of the settings make needless here, and
+takes a registered kernel.
 """
 
-import argparse
 import json
 import os
 import re
@@ -21,19 +26,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from utils.atomic import write_text
+from utils.commands.arguments import command_parser
+from utils.commands.html_page import standalone_html
 
 TITLE_WIDTH = 72  # characters
 ERROR_LINES = 8
 ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
-# nbconvert's own page without require.js, MathJax and Mermaid, which it would load from a
-# public server whenever the page is opened. Images on other servers give way to their alt text.
-STANDALONE_TEMPLATE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-"""
-REMOTE_IMAGE = re.compile(r"<img\b[^>]*\bsrc\s*=\s*[\"']?\s*(?:https?:)?//[^>]*>", re.IGNORECASE)
-ALT_TEXT = re.compile(r"\balt\s*=\s*\"([^\"]*)\"", re.IGNORECASE)
 
 
 def prepare_environment(scratch):
@@ -163,15 +161,6 @@ def notebook_text(notebook):
     return nbformat.writes(notebook) + "\n"
 
 
-def standalone_html(notebook, title):
-    """One HTML page of a notebook that requests nothing from any server."""
-    from nbconvert import HTMLExporter  # slow to import, needed once, at the end
-
-    exporter = HTMLExporter(raw_template=STANDALONE_TEMPLATE)
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    return REMOTE_IMAGE.sub(lambda tag: (ALT_TEXT.search(tag[0]) or ["", ""])[1], page)
-
-
 def describe_record(output, since):
     """Says in one sentence whether the newest run record is that of a full result.
 
@@ -247,7 +236,7 @@ def execute(source, output, inplace=False):
 
 def main():
     """Reads the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.commands.execute", description=__doc__)
+    parser = command_parser("utils.commands.execute", __doc__)
     parser.add_argument("notebook", type=Path)
     default = os.environ.get("ASSIGNMENT_OUTPUT") or "build"
     parser.add_argument("--output", type=Path, default=default, help=f"folder (now {default})")

@@ -6,17 +6,18 @@ proposed one, and draws the held-out accuracy against the peak. Interrupted, the
 on. The test images are not touched.
 """
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
 
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status, load_split
 from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
 from utils.figures.range_test import plot_peak_study
 from utils.figures.style import save_png
-from utils.records.studies import read_study, study_table
+from utils.records.studies import read_study
+from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training.fit import build_model, compile_model
@@ -68,17 +69,14 @@ def entries_around(peak, recipe):
 
 def main(arguments=None):
     """Parses the command line, runs the study, prints its table; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.commands.peak_study", description=__doc__
-    )
+    shared = ("--data", "--seeds", "--hold-out")
+    parser = command_parser("utils.commands.peak_study", __doc__, *shared)
+    parser.set_defaults(hold_out=5_000)
     parser.add_argument("--output", default="build/peaks", help="folder of the study")
-    parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--train-images", type=int, default=20_000)
-    parser.add_argument("--hold-out", type=int, default=5_000)
     args = parser.parse_args(arguments)
     return exit_status(lambda: _run(args))
 

@@ -1,10 +1,10 @@
 """Comparisons that answer a question with several runs each: what is every fix worth?
 
-`python -m utils.commands.studies fixes --hold-out 5000` trains each recipe with each seed, one record a run,
-and prints the table. Interrupted, the same command goes on; runs that are done are not repeated.
+`python -m utils.commands.studies fixes --hold-out 5000` trains each recipe with each seed, one
+record a run, and prints the table. Interrupted, the same command goes on; runs that are done are
+not repeated.
 """
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import keras
 
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status, load_split, run_recipe
 from utils.records.read import as_json, read_record
-from utils.records.studies import read_study, study_table, write_study
+from utils.records.studies import read_study, write_study
+from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 
@@ -162,15 +164,10 @@ def _check_same(folder, recipe, settings):
 
 def main(arguments=None):
     """Parses the command line, runs the study and prints its table; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.commands.studies", description=__doc__)
+    shared = ("--data", "--seeds", "--hold-out", "--precision")
+    parser = command_parser("utils.commands.studies", __doc__, *shared)
     parser.add_argument("study", choices=sorted(STUDIES))
     parser.add_argument("--output", help="folder of the study, by default build/<study>")
-    parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
-    parser.add_argument(
-        "--hold-out", type=int, default=0, metavar="N", help="see utils.commands.run_recipe"
-    )
-    parser.add_argument("--precision", help="Keras dtype policy; default: what suits the device")
     parser.add_argument("--depth", type=int, help="of every network, to rehearse in small")
     parser.add_argument("--epochs", type=int, help="of every run, to rehearse in small")
     args = parser.parse_args(arguments)

@@ -1,75 +1,25 @@
-"""Reads run records, checks each against itself, and says which of them is reported.
+"""Reads run records.
 
 A record is a folder `runs/<name>/` with `history.csv` (a row an epoch), `run.json`, and for a run
-that is shipped `weights.npz`. `utils.records.write` writes it; README and notebook print only what is read
-here.
-
-Which run is reported: of the runs of our recipe measured on CIFAR-10's test set, a full result
-before any other, then one of the recipe as it is today, then the one on more test images, then the
-longer one, then the last by name. The accuracy never decides: choosing the best of several runs
-would be choosing on the test set.
+that is shipped `weights.npz`. `utils.records.write` writes it; README and notebook print only what
+is read here.
 """
 
 import csv
 import dataclasses
-import hashlib
 import json
-import math
-import statistics
 from pathlib import Path
 
+from utils.records.check import REDO, check_agreement, check_fields
+from utils.records.choose import reported_record
 from utils.settings import RECIPES
 from utils.training.epoch_log import CSV_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMISSION = "2019-submission"
-REPORTED_RECIPE = "one-cycle"
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
-REDO = "do not edit records by hand: run it again, or restore the file from version control"
-# Fields of run.json, with dots for nesting. Only a record that names the `source` it was
-# transcribed from may say null ("not known") in those of the second group.
-REQUIRED = (
-    *("name", "full_result", "recipe.name", "recipe.depth", "recipe.epochs"),
-    *("data.source", "data.test_images", "data.validation", "seconds"),
-    *("final.accuracy", "final.loss", "final.correct", "final.images", "final.ci95"),
-    *("best_epoch.epoch", "best_epoch.accuracy"),
-)
-KNOWN_TODAY = (
-    *("profile", "seed", "data.content_hash", "data.train_images", "versions"),
-    *("backend", "device", "precision", "parameters", "git_commit"),
-    *("compile_seconds", "starts"),
-)
-
-
-def wilson_interval(correct, total, z=1.96):
-    """Confidence interval of a share, after Wilson 1927; unlike p +- z s it never leaves 0..1.
-
-    Args:
-        correct: int, 0..total.
-        total: int >= 1.
-        z: quantile of the normal distribution; 1.96 gives a 95 % interval.
-
-    Returns:
-        (low, high), floats in 0..1.
-
-    Raises:
-        ValueError: on counts outside their range.
-    """
-    if not (total >= 1 and 0 <= correct <= total):
-        raise ValueError(
-            f"correct must be from 0 to total and total at least 1, got {correct} of {total}."
-        )
-    share, spread = correct / total, z * z / total
-    center = share + spread / 2
-    margin = math.sqrt(spread * (share * (1 - share) + spread / 4))
-    low, high = (center - margin) / (1 + spread), (center + margin) / (1 + spread)
-    return max(low, 0.0), min(high, 1.0)  # rounding may leave -1e-19
-
-
-def mean_and_deviation(values):
-    """Mean and sample standard deviation (n - 1) of one or more numbers; NaN of a single one."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
+CURVES_FILE = "curves.png"  # see utils.commands.curves
 
 
 def as_json(value):
@@ -105,6 +55,11 @@ class Record:
         return bool(self.run.get("source"))
 
     @property
+    def is_full_run_of_ours(self):
+        """Whether this repository trained an unchanged recipe on all of CIFAR-10."""
+        return self.run["full_result"] and not self.is_transcribed
+
+    @property
     def on_test_set(self):
         return self.run["data"]["validation"].startswith("test set")
 
@@ -118,9 +73,14 @@ class Record:
         return "JPEG" in self.run["data"]["source"]
 
     @property
+    def weights_path(self):
+        """`pathlib.Path` where the trained weights lie if they are shipped."""
+        return self.folder / WEIGHTS_FILE
+
+    @property
     def ships_weights(self):
         """Whether the trained weights lie beside the record; see `utils.records.weights`."""
-        return "weights" in self.run and (self.folder / WEIGHTS_FILE).is_file()
+        return "weights" in self.run and self.weights_path.is_file()
 
     @property
     def of_todays_recipe(self):
@@ -195,14 +155,6 @@ def read_history(path):
     return history
 
 
-def _lookup(run, field):
-    for key in field.split("."):
-        if not isinstance(run, dict) or key not in run:
-            raise KeyError(field)
-        run = run[key]
-    return run
-
-
 def read_record(folder):
     """Reads a run record and refuses one that is incomplete or contradicts itself.
 
@@ -213,7 +165,7 @@ def read_record(folder):
         `Record`.
 
     Raises:
-        ValueError: naming file, field, both values and what to do.
+        ValueError: naming file, field, value and what to do.
     """
     folder = Path(folder).resolve()
     path, history_path = folder / "run.json", folder / "history.csv"
@@ -227,93 +179,10 @@ def read_record(folder):
         run = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON ({error}); {REDO}.") from None
-    for field in REQUIRED + KNOWN_TODAY:
-        try:
-            value = _lookup(run, field)
-        except KeyError:
-            raise ValueError(f"{path}: the field {field} is missing; {REDO}.") from None
-        if value is None and (field in REQUIRED or not run.get("source")):
-            raise ValueError(
-                f"{path}: {field} is null, but only a record transcribed from a named `source` "
-                f"may leave it open; {REDO}."
-            )
+    check_fields(run, path)
     record = Record(folder, run, read_history(history_path))
-    try:
-        _check_against_itself(record, path, history_path)
-    except (TypeError, KeyError) as error:  # a word where a number should be, or a missing part
-        raise ValueError(f"{path}: a value has the wrong kind ({error!r}); {REDO}.") from None
+    check_agreement(record)
     return record
-
-
-def _check_against_itself(record, path, history_path):
-    run, history = record.run, record.history
-    final, images = run["final"], run["final"]["images"]
-    last = history[-1]
-    best = max(history, key=lambda row: row["val_accuracy"])
-    interval = wilson_interval(final["correct"], images)
-    # Accuracies are rounded in the file; 0.05 images is below any count and above any rounding.
-    close = 0.05 / images
-    log = f"{history_path} gives"
-    for field, value, other, expected, tolerance in (
-        ("name", run["name"], "the folder is", record.folder.name, None),
-        ("recipe.epochs", run["recipe"]["epochs"], log, len(history), None),
-        ("final.images", images, "data.test_images is", run["data"]["test_images"], None),
-        *[
-            ("final.accuracy", final["accuracy"], source, accuracy, close)
-            for source, accuracy in (
-                ("final.correct / final.images is", final["correct"] / images),
-                (f"the last row of {log}", last["val_accuracy"]),
-            )
-        ],
-        ("final.loss", final["loss"], f"the last row of {log}", last["val_loss"], 1e-4),
-        ("seconds", run["seconds"], log, sum(row["seconds"] for row in history), 0.1),
-        ("final.ci95[0]", final["ci95"][0], "the Wilson interval starts at", interval[0], 6e-4),
-        ("final.ci95[1]", final["ci95"][1], "the Wilson interval ends at", interval[1], 6e-4),
-        ("best_epoch.epoch", run["best_epoch"]["epoch"], log, best["epoch"], None),
-        (
-            *("best_epoch.accuracy", run["best_epoch"]["accuracy"], log),
-            *(best["val_accuracy"], close),
-        ),
-    ):
-        equal = value == expected  # also when both are infinite
-        if tolerance is not None and not equal:
-            both_nan = math.isnan(value) and math.isnan(expected)  # after divergence
-            equal = both_nan or abs(value - expected) <= tolerance
-        if not equal:
-            raise ValueError(f"{path}: {field} is {value}, but {other} {expected}; {REDO}.")
-    _check_starts(run, path)
-    mirrored = run.get("flip_averaged")
-    if mirrored and abs(mirrored["accuracy"] - mirrored["correct"] / images) > close:
-        raise ValueError(
-            f"{path}: flip_averaged.accuracy is {mirrored['accuracy']}, but {mirrored['correct']} "
-            f"of {images} are {mirrored['correct'] / images}; {REDO}."
-        )
-    if record.ships_weights:
-        weights = record.folder / WEIGHTS_FILE
-        found = hashlib.sha256(weights.read_bytes()).hexdigest()
-        if found != run["weights"]["sha256"]:
-            raise ValueError(
-                f"{path}: weights.sha256 is {run['weights']['sha256']}, but {weights} has {found}; "
-                f"{REDO}."
-            )
-
-
-def _check_starts(run, path):
-    """A run may have been interrupted; its starts are in order and tell the time of compiling."""
-    starts = run.get("starts")
-    if starts is None:  # transcribed
-        return
-    epochs = [start["epoch"] for start in starts]
-    if not epochs or epochs[0] != 1 or epochs != sorted(epochs):
-        raise ValueError(
-            f"{path}: the starts are at epochs {epochs}, but they must begin at 1 and rise; {REDO}."
-        )
-    total = sum(start["compile_seconds"] for start in starts)
-    if abs(total - run["compile_seconds"]) > 0.1:
-        raise ValueError(
-            f"{path}: compile_seconds is {run['compile_seconds']}, but its starts add up to "
-            f"{total:.2f}; {REDO}."
-        )
 
 
 def read_records(folder=ROOT / "runs"):
@@ -341,32 +210,4 @@ def read_records(folder=ROOT / "runs"):
     reported = reported_record(records)
     return sorted(
         records, key=lambda record: (record.name != SUBMISSION, record != reported, record.name)
-    )
-
-
-def reported_record(records):
-    """The run whose numbers head the README; the module's docstring states the rule.
-
-    Args:
-        records: list of `Record`, at least one.
-
-    Returns:
-        `Record`; that of 2019 while there is no other.
-    """
-    ours = [
-        record
-        for record in records
-        if record.run["recipe"]["name"] == REPORTED_RECIPE
-        and record.on_test_set
-        and record.on_cifar10
-    ]
-    return max(
-        ours or records,
-        key=lambda record: (
-            record.run["full_result"],
-            record.of_todays_recipe,
-            record.run["final"]["images"],
-            record.run["recipe"]["epochs"],
-            record.name,
-        ),
     )

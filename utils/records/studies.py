@@ -1,15 +1,17 @@
 """Reads a study, a folder with the records of several runs that answer one question.
 
-`utils.commands.studies` and `utils.commands.peak_study` write it: `study.json` says what is compared, and each run
-has its record in a folder of its own, named after entry and seed.
+`study.json` says what is compared. Either it has `entries`: `utils.commands.studies` and
+`utils.commands.peak_study` write it, each run has its record in a folder of its own, named after
+entry and seed, and all were measured on the same images. Or it has `runs`: the paths of a few
+records, seen from the study, whose networks were measured on several test sets by
+`utils.commands.measure`; such a file is written by hand.
 """
 
 import json
-import math
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.records.read import mean_and_deviation, read_record
+from utils.records.read import read_record
 from utils.training.run_folder import write_json
 
 STUDY_FILE = "study.json"
@@ -21,11 +23,13 @@ class Study(NamedTuple):
     Attributes:
         title: str.
         results: list of (label, records) in the order of the study, without the entries that have
-            no run yet.
+            no run yet. The records of a label differ in the seed alone.
+        of_test_sets: bool, whether the question is what each run gives on several test sets.
     """
 
     title: str
     results: list
+    of_test_sets: bool = False
 
 
 def write_study(folder, title, labels):
@@ -61,14 +65,22 @@ def read_study(folder):
 
     Raises:
         FileNotFoundError: when the folder has no `study.json`.
-        ValueError: when a record is unsound, two runs of an entry had different settings, or two
-            runs of the study were measured on different images.
+        ValueError: when a record is unsound. In a study with `entries`: when two runs of an entry
+            had different settings, or two runs of the study were measured on different images. In
+            one with `runs`: when a run was not measured on a test set.
     """
     plan = json.loads((Path(folder) / STUDY_FILE).read_text(encoding="utf-8"))
+    if "runs" in plan:
+        return Study(plan["title"], _read_runs(Path(folder), plan["runs"]), of_test_sets=True)
+    return Study(plan["title"], _read_entries(Path(folder), plan["entries"]))
+
+
+def _read_entries(folder, entries):
     found, measured = [], {}
-    for name, label in plan["entries"].items():
-        paths = sorted(Path(folder).glob(f"{name}-seed-*/run.json"))
-        records = [read_record(path.parent) for path in paths]
+    for name, label in entries.items():
+        records = [
+            read_record(path.parent) for path in sorted(folder.glob(f"{name}-seed-*/run.json"))
+        ]
         for record in records:
             data = record.run["data"]
             measured.setdefault((data["content_hash"], data["validation"]), record.name)
@@ -85,49 +97,19 @@ def read_study(folder):
             f"{folder}: the runs {', '.join(measured.values())} were measured on different images, "
             f"so they cannot be compared; repeat those that are off."
         )
-    return Study(plan["title"], found)
+    return found
 
 
-def study_table(study):
-    """Markdown table of a study: mean and spread over seeds, and the change from line to line.
-
-    Args:
-        study: `Study` with at least one run.
-
-    Returns:
-        str.
-    """
-    lines = [
-        "| what | runs | final accuracy, mean ± deviation | change from the line above "
-        "| minutes a run |",
-        "| --- | ---: | --- | ---: | ---: |",
-    ]
-    before = None
-    for label, records in study.results:
-        mean, deviation = mean_and_deviation(
-            [record.run["final"]["accuracy"] for record in records]
-        )
-        spread = "" if math.isnan(deviation) else f" ± {100 * deviation:.2f}"
-        change = "" if before is None else f"{100 * (mean - before):+.2f}"
-        minutes = mean_and_deviation([record.run["seconds"] / 60 for record in records])[0]
-        lines.append(
-            f"| {label} | {len(records)} | {100 * mean:.2f}{spread} % | {change} | {minutes:.1f} |"
-        )
-        before = mean
-    runs = [record for _, records in study.results for record in records]
-    data = runs[0].run["data"]
-    models = _distinct(one.model for one in runs)
-    epochs = _distinct(one.run["recipe"]["epochs"] for one in runs)
-    batch_sizes = _distinct(one.run["recipe"]["batch_size"] for one in runs)
-    places = {f"{one.run['backend']}, {device}" for one in runs for device in one.devices}
-    lines += [
-        "",
-        f"{models}, {epochs} epochs, batches of {batch_sizes}; last epoch of every run, measured "
-        f"on {data['validation']}; {data['source']}; {'; '.join(sorted(places))}.",
-    ]
-    return "\n".join(lines)
-
-
-def _distinct(values):
-    """The different ones among some values, as text: `"50 and 200"`."""
-    return " and ".join(map(str, sorted(set(values))))
+def _read_runs(folder, runs):
+    found = []
+    for path in runs:
+        if not (folder / path / "run.json").is_file():  # not finished yet
+            continue
+        record = read_record(folder / path)
+        if not record.on_test_set:
+            raise ValueError(
+                f"{folder}: the run {path} was measured on {record.run['data']['validation']}; a "
+                f"study of test sets takes runs that were measured on one."
+            )
+        found.append((f"trained on {record.run['data']['source']}", [record]))
+    return found

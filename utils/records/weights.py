@@ -15,10 +15,14 @@ import numpy as np
 
 from utils.atomic import replacing
 from utils.model.resnet import resnet_v2
-from utils.records.read import WEIGHTS_FILE, read_records, reported_record
+from utils.records.choose import reported_record
+from utils.records.read import read_records
 
 NORMALIZATION = "normalize"  # name of the layer whose mean and variance are constants
-RESTORE = "restore the file from version control, or save it again with utils.records.weights.save_weights"
+RESTORE = (
+    "restore the file from version control, or save it again with "
+    "utils.records.weights.save_weights"
+)
 
 
 def weight_arrays(model):
@@ -131,8 +135,8 @@ def shipped_record(folder):
         folder: path of `runs/`.
 
     Returns:
-        `utils.records.read.Record`, or None where no network that was measured on CIFAR-10's test set
-        ships weights.
+        `utils.records.read.Record`, or None where no network that was measured on CIFAR-10's test
+        set ships weights.
 
     Raises:
         ValueError: when a record in the folder is unsound.
@@ -164,12 +168,12 @@ def load_trained(record, dtype="float32"):
             f"The record {record.name} has no weights; take one that has, see "
             f"utils.records.weights.shipped_record, or train it with utils.commands.run_recipe."
         )
-    arrays = read_weights(record.folder / WEIGHTS_FILE, record.run["weights"]["sha256"])
+    arrays = read_weights(record.weights_path, record.run["weights"]["sha256"])
     try:
         mean, variance = (arrays[f"{NORMALIZATION}/{name}"] for name in ("mean", "variance"))
         classes = len(arrays["logits/bias"])
     except KeyError as error:
-        raise ValueError(f"{record.folder / WEIGHTS_FILE} lacks {error}; {RESTORE}.") from None
+        raise ValueError(f"{record.weights_path} lacks {error}; {RESTORE}.") from None
     model = resnet_v2(
         record.run["recipe"]["depth"],
         num_classes=classes,

@@ -1,6 +1,6 @@
 """Writes the record of a run: `run.json` beside the `history.csv` of its training.
 
-Every number that README and notebook show is read back from such a record by `utils.records.report`.
+Every number that README and notebook show is read back from such a record.
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from utils.records.read import wilson_interval
+from utils.records.intervals import wilson_interval
 from utils.settings import RECIPES
 from utils.training.run_folder import write_json
 
@@ -59,17 +59,14 @@ def make_record(
         dataset: `utils.data.sources.Dataset` it was trained and evaluated on.
         profile: str.
         seed: int.
-        starts: list of dicts from `utils.training.run_folder.read_starts`, at least one. Device, versions
-            and commit of the record are those of the last one: what trained, which may not be
-            what writes the record.
+        starts: list of dicts from `utils.training.run_folder.read_starts`, at least one.
         validation: str, what the val columns were measured on.
         weights: dict from `utils.records.weights.save_weights`, or None when they are not kept.
         flip_correct: int, right answers when the logits of an image and of its mirror image are
             added, or None when that was not counted. Never the reported accuracy.
 
     Returns:
-        A dict of plain values. The final accuracy is that of the last epoch; the best epoch is
-        kept for comparison only, because choosing it would be choosing on the test set.
+        A dict of plain values, see `run_schema.json`.
 
     Raises:
         ValueError: when the history does not have all the epochs of the recipe.
@@ -79,34 +76,59 @@ def make_record(
             f"The history has {len(rows)} epochs and the recipe {recipe.epochs}; only a complete "
             f"run has a record. Resume it with utils.training.fit.fit."
         )
-    images = len(dataset.x_test)
-    if not starts:
-        raise ValueError(
-            "The run has no starts.json, which utils.training.fit.fit writes; train anew."
-        )
-    last, best = rows[-1], max(rows, key=lambda row: row["val_accuracy"])
-    correct = round(last["val_accuracy"] * images)
     record = {
         "name": name,
         "profile": profile,
         "full_result": is_full_result(recipe, dataset),
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "data": {
-            "source": dataset.source,
-            "content_hash": dataset.content_hash,
-            "train_images": len(dataset.x_train),
-            "test_images": images,
-            "validation": validation,
-        },
-        "versions": starts[-1]["versions"],
+        "data": _data(dataset, validation),
+        **_origin(starts),
         "backend": keras.backend.backend(),
-        "device": starts[-1]["device"],
         "precision": model.get_layer("stem_conv").dtype_policy.name,
         "parameters": model.count_params(),
-        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        **_outcome(rows, len(dataset.x_test)),
+    }
+    if flip_correct is not None:
+        accuracy = flip_correct / len(dataset.x_test)
+        record["flip_averaged"] = {"correct": flip_correct, "accuracy": accuracy}
+    return record if weights is None else record | {"weights": weights}
+
+
+def _data(dataset, validation):
+    return {
+        "source": dataset.source,
+        "content_hash": dataset.content_hash,
+        "train_images": len(dataset.x_train),
+        "test_images": len(dataset.x_test),
+        "validation": validation,
+    }
+
+
+def _origin(starts):
+    """Device, versions and commit of the last start: what trained, which may not be what writes
+    the record. All starts are listed, too."""
+    if not starts:
+        raise ValueError(
+            "The run has no starts.json, which utils.training.fit.fit writes; train anew."
+        )
+    last = starts[-1]
+    return {
+        "device": last["device"],
+        "versions": last["versions"],
+        "git_commit": last["git_commit"],
         "compile_seconds": round(sum(start["compile_seconds"] for start in starts), 2),
         "starts": starts,
+    }
+
+
+def _outcome(rows, images):
+    """The final accuracy is that of the last epoch; the best epoch is kept for comparison only,
+    because choosing it would be choosing on the test set."""
+    last, best = rows[-1], max(rows, key=lambda row: row["val_accuracy"])
+    correct = round(last["val_accuracy"] * images)
+    return {
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
         "final": {
             "accuracy": last["val_accuracy"],
             "loss": last["val_loss"],
@@ -115,13 +137,7 @@ def make_record(
             "ci95": [round(bound, 4) for bound in wilson_interval(correct, images)],
         },
         "best_epoch": {"epoch": best["epoch"], "accuracy": best["val_accuracy"]},
-        "git_commit": starts[-1]["git_commit"],
     }
-    if flip_correct is not None:
-        record["flip_averaged"] = {"correct": flip_correct, "accuracy": flip_correct / images}
-    if weights is not None:
-        record["weights"] = weights
-    return record
 
 
 def summary(record):

@@ -1,0 +1,146 @@
+"""Studies: their tables, and runs that cannot be compared."""
+
+import json
+import shutil
+import statistics
+
+import pytest
+from sample_records import write_record
+
+from utils.records import studies
+from utils.records.intervals import difference_interval
+from utils.records.read import ROOT, read_record
+from utils.records.study_tables import study_table
+
+OFFICIAL, COPY = "0" * 64, "1" * 64
+
+
+def write_runs(folder, **accuracies):
+    """Records named `<entry>-seed-<n>` with these final accuracies."""
+    for name, values in accuracies.items():
+        for seed, accuracy in enumerate(values):
+            write_record(folder / f"{name}-seed-{seed}", epochs=1, accuracy=accuracy)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    studies.write_study(tmp_path, "Letters", {"a": "first", "b": "second"})
+    return tmp_path
+
+
+def test_table_gives_mean_spread_and_change(folder):
+    write_runs(folder, a=[0.70, 0.72, 0.71], b=[0.75, 0.77], c=[0.1])
+    study = studies.read_study(folder)
+    assert study.title == "Letters"
+    assert [(label, len(records)) for label, records in study.results] == [
+        ("first", 3),
+        ("second", 2),
+    ]
+    lines = study_table(study).splitlines()
+    assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |  | 1.0 |"
+    deviation = 100 * statistics.stdev([0.75, 0.77])
+    assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 | 1.0 |"
+    assert "1 epochs, batches of 32; last epoch" in lines[-1]
+    assert "measured on test set, for display only; CIFAR-10" in lines[-1]
+
+
+def test_one_run_has_no_spread(folder):
+    write_runs(folder, a=[0.7])
+    table = study_table(studies.read_study(folder))
+    assert "| first | 1 | 70.00 % |  |" in table
+
+
+def test_runs_on_different_images_are_not_compared(folder):
+    write_runs(folder, a=[0.7, 0.8])
+    path = folder / "a-seed-1" / "run.json"
+    path.write_text(path.read_text().replace("0" * 64, "1" * 64))
+    with pytest.raises(ValueError, match="a-seed-0, a-seed-1 were measured on different images"):
+        studies.read_study(folder)
+
+
+def test_runs_of_different_recipes_have_no_mean(folder):
+    write_runs(folder, a=[0.7, 0.8])
+    path = folder / "a-seed-1" / "run.json"
+    path.write_text(path.read_text().replace('"depth": 20', '"depth": 56'))
+    with pytest.raises(ValueError, match="runs of a had different recipes or precisions"):
+        studies.read_study(folder)
+
+
+def measured(content_hash, source, correct):
+    """An entry of `measured`, of 1,000 images."""
+    share = {"correct": correct, "accuracy": correct / 1000}
+    where = {"content_hash": content_hash, "source": source, "images": 1000}
+    return {**where, **share, "flip_averaged": share}
+
+
+@pytest.fixture
+def two_test_sets(tmp_path):
+    """A study of what a copy costs: two runs, each measured on both test sets."""
+    copy = {"data.source": "CIFAR-10, image folder (JPEG)", "data.content_hash": COPY}
+    found = measured(OFFICIAL, "CIFAR-10, the archive itself", 820)
+    write_record(tmp_path / "study" / "copy", accuracy=0.81, measured=[found], **copy)
+    found = measured(COPY, "CIFAR-10, image folder (JPEG)", 800)
+    write_record(tmp_path / "original", accuracy=0.85, measured=[found])
+    plan = {"title": "What a copy costs", "runs": ["copy", "../original", "not-finished"]}
+    (tmp_path / "study" / "study.json").write_text(json.dumps(plan))
+    return tmp_path / "study"
+
+
+def test_runs_are_compared_on_every_test_set(two_test_sets):
+    study = studies.read_study(two_test_sets)
+    assert study.title == "What a copy costs" and len(study.results) == 2
+    lines = study_table(study).splitlines()
+    # The same images are one column, whatever the source is called.
+    heading = "| what | CIFAR-10, image folder (JPEG) | CIFAR-10, official archive |"
+    assert lines[:2] == [heading, "| --- | --- | --- |"]
+    assert lines[2] == (
+        "| trained on CIFAR-10, image folder (JPEG) | 81.00 % "
+        "| 82.00 %, with mirror image 82.00 % |"
+    )
+    assert lines[3] == (
+        "| trained on CIFAR-10, official archive | 80.00 %, with mirror image 80.00 % | 85.00 % |"
+    )
+    low, high = difference_interval((800, 1000), (810, 1000))
+    first = f"-1.00 ({100 * low:+.2f} to {100 * high:+.2f})"
+    low, high = difference_interval((850, 1000), (820, 1000))
+    second = f"+3.00 ({100 * low:+.2f} to {100 * high:+.2f})"
+    assert lines[4] == f"| difference, second less first | {first} | {second} |"
+    assert "ResNet20v2, 3 epochs, seed 0; jax, CPU (test, 2 cores)." in lines[-1]
+    assert "differ in more" not in lines[-1]
+
+
+def test_what_was_not_measured_is_said_to_be_so(two_test_sets):
+    path = two_test_sets / "copy" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"measured": []}))
+    lines = study_table(studies.read_study(two_test_sets)).splitlines()
+    assert lines[2].endswith("| 81.00 % | not measured |")
+    assert lines[4].endswith("| not known |")
+
+
+def test_runs_that_differ_in_more_than_their_data_are_named(two_test_sets):
+    path = two_test_sets / "copy" / "run.json"
+    run = json.loads(path.read_text())
+    run["recipe"]["batch_size"] = 64
+    path.write_text(json.dumps(run | {"seed": 3, "precision": "mixed_bfloat16"}))
+    note = study_table(studies.read_study(two_test_sets)).splitlines()[-1]
+    assert "differ in more than their data: batch_size, seed, precision." in note
+
+
+def test_a_held_out_part_is_no_test_set(two_test_sets):
+    path = two_test_sets / "copy" / "run.json"
+    path.write_text(path.read_text().replace("test set, for display only", "50 images held out"))
+    with pytest.raises(ValueError, match="the run copy was measured on 50 images held out"):
+        studies.read_study(two_test_sets)
+
+
+def test_todays_record_can_move_into_the_study_of_the_copy_without_its_weights(tmp_path):
+    source = ROOT / "runs" / "full-cifar10-tensorflow-cpu"
+    if not read_record(source).on_compressed_copy:
+        source = ROOT / "runs" / "studies" / "jpeg-copy" / source.name
+    study = tmp_path / "studies" / "jpeg-copy"
+    shutil.copytree(source, study / source.name, ignore=shutil.ignore_patterns("weights.npz"))
+    shutil.copy(ROOT / "runs" / "studies" / "jpeg-copy" / "study.json", study)
+    [(label, [record])] = studies.read_study(study).results
+    assert label == "trained on CIFAR-10, image folder (JPEG)" and not record.ships_weights
+    assert "| 91.51 %" in study_table(studies.read_study(study))

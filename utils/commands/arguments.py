@@ -1,0 +1,32 @@
+"""Options that several commands share: each has one meaning, one default and one help text."""
+
+import argparse
+
+SHARED = {
+    "--data": {"default": "auto", "help": "auto, cifar10, shapes or a local folder"},
+    "--seeds": {"type": int, "default": 3, "help": "how many, counted from 0"},
+    "--hold-out": {
+        "type": int,
+        "default": 0,
+        "metavar": "N",
+        "help": "measure on N images held out of the training set instead of the test set",
+    },
+    "--precision": {"help": "Keras dtype policy; default: what suits the device"},
+}
+
+
+def command_parser(module, description, *shared):
+    """A parser for `python -m MODULE`.
+
+    Args:
+        module: str, the module's full name.
+        description: str, shown by `--help`; for a command its module's docstring.
+        *shared: names of options out of `SHARED`; `set_defaults` gives one another default.
+
+    Returns:
+        `argparse.ArgumentParser`, to which the command adds the options of its own.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    for name in shared:
+        parser.add_argument(name, **SHARED[name])
+    return parser

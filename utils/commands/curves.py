@@ -1,0 +1,33 @@
+"""Draws the log of a recorded run over that of another one, as curves.png beside its record.
+
+`python -m utils.commands.curves runs/NAME runs/2019-submission` shows how far a repetition of the
+recipe of 2019 follows the log of the submission; README shows the figure behind the epoch log.
+"""
+
+import sys
+
+from utils.commands.arguments import command_parser
+from utils.commands.run_recipe import exit_status
+from utils.figures.plots import plot_history
+from utils.figures.style import save_png
+from utils.records.read import CURVES_FILE, read_record
+
+
+def main(arguments=None):
+    """Parses the command line and draws the figure; returns the exit status."""
+    parser = command_parser("utils.commands.curves", __doc__)
+    parser.add_argument("run", help="folder of the record, which gets the figure")
+    parser.add_argument("other", help="folder of the record that is drawn behind it")
+    args = parser.parse_args(arguments)
+    return exit_status(lambda: _run(args))
+
+
+def _run(args):
+    run, other = read_record(args.run), read_record(args.other)
+    path = run.folder / CURVES_FILE
+    save_png(plot_history(run.history, other.history, other.name), path)
+    print(f"drawn: {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What several records say together: plain numbers, which `utils.records.texts` puts into words."""
+
+import json
+from typing import NamedTuple
+
+from utils.records.choose import reported_record
+from utils.records.intervals import difference_interval, mean_and_deviation
+from utils.records.read import SUBMISSION
+
+
+class Seeds(NamedTuple):
+    """Full runs that differ in nothing but the seed.
+
+    Attributes:
+        label: str, what they are.
+        seeds: ints, ascending.
+        mean, deviation: final accuracy, 0..1; the deviation of a single run is NaN.
+    """
+
+    label: str
+    seeds: list
+    mean: float
+    deviation: float
+
+
+class Difference(NamedTuple):
+    """How far two accuracies lie apart.
+
+    Attributes:
+        value: float, the first less the second, -1..1.
+        low, high: floats, 95 % interval, see `utils.records.intervals.difference_interval`.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def submission_of_2019(records):
+    """The record of 2019 among some, or None."""
+    return next((record for record in records if record.name == SUBMISSION), None)
+
+
+def seeds_of_full_runs(records):
+    """The full runs of this repository, grouped by recipe, data, backend and precision.
+
+    Args:
+        records: list of `utils.records.read.Record`.
+
+    Returns:
+        List of `Seeds`, in the order of the records.
+    """
+    groups = {}
+    for record in records:
+        if record.is_full_run_of_ours:
+            run = record.run
+            same = (run["recipe"], run["data"]["content_hash"], run["backend"], run["precision"])
+            groups.setdefault(json.dumps(same), []).append(record)
+    return [
+        Seeds(
+            group[0].label,
+            sorted(one.run["seed"] for one in group),
+            *mean_and_deviation([one.run["final"]["accuracy"] for one in group]),
+        )
+        for group in groups.values()
+    ]
+
+
+def difference(first, second):
+    """`Difference` of two results, dicts with `correct` and `images` such as a record's `final`."""
+    counts = [(one["correct"], one["images"]) for one in (first, second)]
+    (correct1, images1), (correct2, images2) = counts
+    return Difference(correct1 / images1 - correct2 / images2, *difference_interval(*counts))
+
+
+def recipe_of_2019_repeated(records):
+    """The full run of the recipe of 2019 to hold the reported run against.
+
+    Args:
+        records: list of `utils.records.read.Record`.
+
+    Returns:
+        `Record` of `seed-2019` on the very images of the reported run; of several one with the
+        same precision, backend and seed, in this order. None where there is none, or no full
+        reported run.
+    """
+    reported = reported_record(records)
+    repeated = [
+        record
+        for record in records
+        if record.run["recipe"]["name"] == "seed-2019"
+        and record.is_full_run_of_ours
+        and record.on_test_set
+        and record.run["data"]["content_hash"] == reported.run["data"]["content_hash"]
+    ]
+    if not repeated or not reported.is_full_run_of_ours:
+        return None
+    alike = ("precision", "backend", "seed")
+    return max(repeated, key=lambda one: [one.run[key] == reported.run[key] for key in alike])
+
+
+def overtaking(record, accuracy):
+    """When a run was above an accuracy for the first time.
+
+    Args:
+        record: `utils.records.read.Record`.
+        accuracy: float, 0..1.
+
+    Returns:
+        (epoch, seconds of training up to its end), or None if it never was.
+    """
+    seconds = 0.0
+    for row in record.history:
+        seconds += row["seconds"]
+        if row["val_accuracy"] > accuracy:
+            return row["epoch"], seconds
+    return None

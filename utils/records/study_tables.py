@@ -1,0 +1,71 @@
+"""Tables of studies, as Markdown."""
+
+from utils.records.compare import difference
+from utils.records.intervals import mean_and_deviation
+from utils.records.texts import text
+
+SAME = ("seed", "precision", "backend")  # beside the recipe, what compared runs should share
+
+
+def study_table(study):
+    """Markdown table of a study.
+
+    Args:
+        study: `utils.records.studies.Study` with at least one run.
+
+    Returns:
+        str.
+    """
+    return _table_of_test_sets(study) if study.of_test_sets else _table_of_seeds(study)
+
+
+def _table_of_seeds(study):
+    """Mean and spread over seeds, and the change from line to line."""
+    lines, before = [], None
+    for label, records in study.results:
+        mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in records])
+        seconds, _ = mean_and_deviation([one.run["seconds"] for one in records])
+        change = None if before is None else mean - before
+        lines.append(
+            {"label": label, "runs": len(records), "mean": mean, "deviation": deviation}
+            | {"change": change, "seconds": seconds}
+        )
+        before = mean
+    return text("study", lines, [one for _, records in study.results for one in records])
+
+
+def accuracies(record):
+    """What a network gives on every test set that it was measured on.
+
+    Args:
+        record: `utils.records.read.Record`.
+
+    Returns:
+        Dict of the content hash of a data set to a dict with `source`, `accuracy`, `correct`,
+        `images` and, if it was counted, `flip_averaged`.
+    """
+    data = record.run["data"]
+    own = record.run["final"] | {"flip_averaged": record.run.get("flip_averaged")}
+    own |= {"source": data["source"], "content_hash": data["content_hash"]}
+    return {one["content_hash"]: one for one in (own, *record.run.get("measured", []))}
+
+
+def _table_of_test_sets(study):
+    """A line for each run, a column for each test set; of two runs also the difference."""
+    runs = [records[0] for _, records in study.results]
+    found = [accuracies(record) for record in runs]
+    columns = {key: cell["source"] for one in found for key, cell in one.items()}
+    columns = dict(sorted(columns.items(), key=lambda item: item[1]))
+    lines = [
+        (record, label, [one.get(key) for key in columns])
+        for record, (label, _), one in zip(runs, study.results, found)
+    ]
+    differences = []
+    if len(runs) == 2:
+        pairs = [(found[1].get(key), found[0].get(key)) for key in columns]
+        differences = [difference(*pair) if all(pair) else None for pair in pairs]
+    settings = [one.run["recipe"] | {key: one.run[key] for key in SAME} for one in runs]
+    unequal = [
+        key for key in settings[0] if any(one.get(key) != settings[0][key] for one in settings)
+    ]
+    return text("test_sets", list(columns.values()), lines, differences, unequal)
