@@ -42,7 +42,7 @@ def plot_class_grid(dataset, per_class=8, seed=0):
     """Draws training images of every class, one class a column.
 
     Args:
-        dataset: a `utils.data.sources.Dataset` (or anything with its x_train uint8 (N, h, w, 3), y_train
+        dataset: a `utils.data.dataset.Dataset` (or anything with its x_train uint8 (N, h, w, 3), y_train
             and class_names).
         per_class: int >= 1, images of each class.
         seed: seed of the choice.
