@@ -94,6 +94,13 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path):
     ]
 
 
+def test_a_link_that_leads_nowhere_is_an_error_if_named_like_an_image(tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "train/cat/0002.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(FileNotFoundError, match="0002.png"):
+        read_image_tree(tmp_path, NAMES)
+
+
 def test_wrong_class_folders(tmp_path):
     write_tree(tmp_path, names=("airplane", "bird"))
     with pytest.raises(ValueError, match=r"holds 2 class folders, expected exactly.*3.*Missing: c"):

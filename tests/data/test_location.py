@@ -20,6 +20,7 @@ from utils.data.location import clean_location, is_address, shown
         ("\ufeffcat.jpg", "cat.jpg"),
         ("file:///data/my%20cat.jpg", "/data/my cat.jpg"),
         ("it's a cat.jpg", "it's a cat.jpg"),
+        (r"/data/my\ cat.jpg", "/data/my cat.jpg"),
         (r"C:\photos\cat.jpg", r"C:\photos\cat.jpg"),
         ('""', ""),
         (" ", ""),

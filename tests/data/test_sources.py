@@ -310,7 +310,7 @@ def test_an_archive_of_any_name_is_taken_by_its_hash(binary, tmp_path):
         ("cat.png", b"\x89PNG\r\n", "a PNG image"),
         ("cifar-10-python.tar.gz", b"  <!DOCTYPE html>", "a web page"),
         ("empty.tar.gz", b"", "an empty file"),
-        ("data_batch_1", b"\x80\x02}q", "a file of another kind"),
+        ("weights.npz", b"\x93NUMPY", "a file of another kind"),
     ],
 )
 def test_another_file_is_named_for_what_it_is_and_nobody_is_told_to_delete_it(
@@ -320,6 +320,31 @@ def test_another_file_is_named_for_what_it_is_and_nobody_is_told_to_delete_it(
     with pytest.raises(ValueError, match=f"{name} is {kind}.*Give the folder") as caught:
         load_dataset(tmp_path / name)
     assert "elete" not in str(caught.value)
+
+
+def test_a_single_batch_leads_to_its_folder(binary, tmp_path):
+    for edition in (data.PYTHON, binary):
+        folder = tmp_path / "published" / edition.folder
+        with pytest.raises(ValueError, match=f"one batch of six. Give the folder.*{folder}"):
+            load_dataset(folder / edition.batches[2][0])
+        assert is_official(load_dataset(folder, report=lambda line: None))
+
+
+def test_a_folder_too_high_up_leads_to_the_right_one(official, tmp_path):
+    with pytest.raises(ValueError, match=f"Give {tmp_path}/published if that is meant"):
+        load_dataset(tmp_path)
+    write_tree(tmp_path / "outer/CIFAR-10-images-master")
+    with pytest.raises(ValueError, match="Give .*/CIFAR-10-images-master if that is meant"):
+        load_dataset(tmp_path / "outer")
+
+
+def test_a_folder_named_like_a_source_is_pointed_out(official, tmp_path, monkeypatch):
+    write_tree(tmp_path / "shapes")
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    assert not load_dataset("shapes", report=lines.append).is_cifar10
+    assert lines[0].endswith("the folder of that name here is meant by ./shapes")
+    assert load_dataset("./shapes", report=lines.append).is_cifar10
 
 
 def test_quotes_blanks_and_line_ends_around_a_source_are_dropped(official, tmp_path):

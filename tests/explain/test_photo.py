@@ -156,9 +156,11 @@ def test_damaged_files(tmp_path):
             load_photo(tmp_path / name)
 
 
-def test_float_pixels_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="floating-point"):
-        load_photo(save(tmp_path / "a.tiff", np.zeros((4, 4), np.float32)))
+@pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.float32), np.full((4, 4), 70_000)])
+def test_pixels_without_a_fixed_range_are_refused(tmp_path, pixels):
+    pixels = pixels if pixels.dtype == np.float32 else pixels.astype(np.int32)
+    with pytest.raises(ValueError, match="floating-point or 32-bit"):
+        load_photo(save(tmp_path / "a.tiff", pixels))
 
 
 def test_too_many_bytes_or_pixels(tmp_path):

@@ -55,7 +55,7 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
 
     Raises:
         NoImageError: If the content is no image of a supported format.
-        ValueError: If the image is damaged, too large, or has floating-point pixels.
+        ValueError: If the image is damaged, too large, or has floating-point or 32-bit pixels.
     """
     with warnings.catch_warnings():
         # Pillow warns of many pixels and odd metadata; our own limit is the stricter one.
@@ -69,12 +69,17 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
                     f"{name} has {width} x {height} = {width * height / 1e6:.1f} million "
                     f"pixels, the limit is {max_pixels / 1e6:.1f} million. Save it smaller."
                 )
-            if image.mode == "F":
-                raise ValueError(
-                    f"{name} has floating-point pixels, which have no fixed range. Save it as PNG."
-                )
             with _unreadable(content, name):
-                return ImageFile(_to_rgb(ImageOps.exif_transpose(image)), image.format)
+                upright = ImageOps.exif_transpose(image)
+                darkest, brightest = (
+                    upright.getextrema() if len(upright.getbands()) == 1 else (0, 0)
+                )
+            if upright.mode == "F" or darkest < 0 or brightest > 65535:
+                raise ValueError(
+                    f"{name} has floating-point or 32-bit pixels, which have no fixed range. "
+                    "Save it as PNG."
+                )
+            return ImageFile(_to_rgb(upright), image.format)
 
 
 @contextlib.contextmanager

@@ -92,13 +92,15 @@ def _read_class(folder):
     """
     images, formats, others = [], set(), []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
+        named_image = path.suffix.lower() in SUFFIXES
+        # A link that leads nowhere, named like an image, is read below: that raises.
+        if path.name.startswith(".") or not (path.is_file() or named_image):
             others.append(path)
             continue
         try:
             image = decode_image(path.read_bytes(), path)
         except NoImageError:
-            if path.suffix.lower() in SUFFIXES:
+            if named_image:
                 raise
             others.append(path)
             continue

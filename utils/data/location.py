@@ -12,8 +12,8 @@ _QUOTES = ('""', "''", "``", "“”", "‘’", "„“", "«»", "<>")
 def clean_location(text):
     """The path or address that is meant by what was typed or pasted.
 
-    Blanks, line ends and quotation marks around it are dropped, `~` becomes the home folder, and
-    `file://` addresses become paths.
+    Blanks, line ends and quotation marks around it are dropped, as is the backslash that a terminal
+    puts before blanks; `~` becomes the home folder, and `file://` addresses become paths.
 
     Args:
         text: str or `os.PathLike`.
@@ -39,7 +39,7 @@ def clean_location(text):
     if text.lower().startswith("file://"):
         parts = urlsplit(text)
         text = url2pathname(parts.path)
-    return os.path.expanduser(text)
+    return os.path.expanduser(text.replace("\\ ", " "))
 
 
 def is_address(location):

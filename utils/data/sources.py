@@ -57,6 +57,8 @@ def load_dataset(source="auto", *, timeout=20.0, report=print):
     """
     name = clean_location(source)
     word = name.lower()
+    if word in ("auto", "cifar10", "shapes") and os.path.isdir(name):
+        report(f"{name} is a source of data; the folder of that name here is meant by ./{name}")
     if word == "shapes":
         dataset = _load_shapes()
     elif word == "cifar10":
@@ -155,14 +157,21 @@ def _load_local(name, report):
         *arrays, formats = read_image_tree(path, CIFAR10_CLASSES, report)
         source = f"CIFAR-10, image folder ({' and '.join(sorted(formats))})"
         return Dataset(*arrays, CIFAR10_CLASSES, source)
-    content = sorted(p.name for p in path.iterdir())[:5]
+    content = sorted(path.iterdir())
+    inner = [p for p in content if _find_official(p) or (p / "train").is_dir()]
     raise ValueError(
-        f"The folder {path} holds no CIFAR-10 (first names in it: {content}). Expected {_EXPECTED}."
+        f"The folder {path} holds no CIFAR-10 (first in it: {[p.name for p in content[:5]]}). "
+        + (f"Give {inner[0]} if that is meant. " if inner else "")
+        + f"Expected {_EXPECTED}."
     )
 
 
 def _load_file(path):
     """CIFAR-10 from an archive of the user, whatever its name."""
+    if any(path.name == name for edition in (PYTHON, BINARY) for name, _ in edition.batches):
+        raise ValueError(
+            f"{path} is one batch of six. Give the folder that holds all: {path.parent}"
+        )
     with path.open("rb") as file:
         kind = kind_of(file.read(300))
     if kind != "a gzip archive":
