@@ -1,4 +1,4 @@
-"""Small fakes of the official archive, in the very form of the published files."""
+"""Small fakes of the official archives, in the very form of the published files."""
 
 import hashlib
 import io
@@ -6,7 +6,7 @@ import tarfile
 
 import numpy as np
 
-from utils.data.cifar_archive import OFFICIAL, Official
+from utils.data.cifar_archive import BINARY, PYTHON
 
 PER_BATCH = 4
 
@@ -32,33 +32,42 @@ def python2_pickle(data, labels):
     return b"\x80\x02}(" + items + b"u."
 
 
-def make_batches():
-    """`(contents, images, labels)` of six small batches; the last is the test set."""
+def make_batches(edition=PYTHON):
+    """`(contents, images, labels)` of six small batches, the same in both editions.
+
+    The last batch is the test set.
+    """
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (6, PER_BATCH, 32, 32, 3), np.uint8)
     labels = rng.integers(0, 10, (6, PER_BATCH))
     rows = images.transpose(0, 1, 4, 2, 3).reshape(6, PER_BATCH, 3072)  # planes R, G, B
-    contents = {
-        name: python2_pickle(rows[i], labels[i]) for i, (name, _) in enumerate(OFFICIAL.batches)
-    }
+    contents = {}
+    for i, (name, _) in enumerate(edition.batches):
+        if edition.name == BINARY.name:
+            pairs = zip(labels[i].tolist(), rows[i])
+            contents[name] = b"".join(bytes([label]) + row.tobytes() for label, row in pairs)
+        else:
+            contents[name] = python2_pickle(rows[i], labels[i])
     return contents, images, labels
 
 
-def write_fake(folder, contents):
-    """Writes the archive and the unpacked batches; returns their `Official`."""
-    batches = folder / "cifar-10-batches-py"
+def write_fake(folder, contents, edition=PYTHON):
+    """Writes archive and unpacked batches of an edition; returns what is now known about them."""
+    batches = folder / edition.folder
     batches.mkdir(parents=True)
-    path = folder / "cifar-10-python.tar.gz"
+    path = folder / edition.archive
     with tarfile.open(path, "w:gz") as archive:
         for name, content in {"batches.meta": b"", **contents}.items():
-            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info = tarfile.TarInfo(f"{edition.folder}/{name}")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
             (batches / name).write_bytes(content)
     data = path.read_bytes()
-    return Official(
+    return edition._replace(
         url="http://127.0.0.1:9/fake",
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        batches=tuple((n, hashlib.md5(c).hexdigest()) for n, c in contents.items()),
+        batches=tuple(
+            (n, hashlib.new(edition.algorithm, c).hexdigest()) for n, c in contents.items()
+        ),
     )

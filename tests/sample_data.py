@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.data.sources import CIFAR10_CLASSES, Dataset
+from utils.data.dataset import CIFAR10_CLASSES, Dataset
 
 
 def noise(train, test):

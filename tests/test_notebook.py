@@ -1,11 +1,15 @@
 """The committed notebook: how it is written, how it was executed, and how it opens alone."""
 
 import json
+import os
 import re
+import sys
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from utils.records.weights import shipped_record
 from utils.records.write import summary
@@ -116,7 +120,8 @@ def test_the_map_points_at_the_painted_object_and_random_weights_do_not():
 
 
 def test_checked_cells_do_not_depend_on_profile_backend_or_data():
-    changing = r"\b(settings|recipe|data|model|network|runtime)\b[.\[(]"
+    # Variables of those names, not the modules utils.data, utils.model and so on.
+    changing = r"(?<![\w.])(settings|recipe|data|model|network|runtime)\b[.\[(]"
     checked = [c for c in CODE if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert len(checked) >= 4
     for cell in checked:
@@ -128,43 +133,125 @@ def test_checked_cells_do_not_depend_on_profile_backend_or_data():
 def alone(tmp_path, monkeypatch):
     """A folder in which the notebook has been opened alone; runs its first two cells."""
     monkeypatch.chdir(tmp_path)
-    # The cell changes sys.path, the working directory, and nothing else.
-    monkeypatch.setattr("sys.path", ["somewhere"])
 
-    def run():
+    def run(repository=""):
         scope = {}
         for cell in CODE[:2]:
-            exec(source(cell), scope)
-        return scope
+            text = f'REPOSITORY = "{repository}"'
+            exec(re.sub('REPOSITORY = ".*?"', text, source(cell), count=1), scope)
+        return Path.cwd().relative_to(tmp_path.resolve()).as_posix()
 
     return run
 
 
-def test_opened_alone_it_unpacks_the_uploaded_repository(alone, tmp_path, capsys):
-    with zipfile.ZipFile(tmp_path / "repository-main.zip", "w") as archive:
-        for path in ("utils/settings.py", "utils/data/sources.py"):
-            archive.write(ROOT / path, f"repository-main/{path}")
-    alone()
-    assert Path.cwd() == (tmp_path / "course" / "repository-main").resolve()
-    assert "ready" in capsys.readouterr().out
-    alone()  # run again, it stays where it is
-    assert Path.cwd() == (tmp_path / "course" / "repository-main").resolve()
+def pack(path, time, mark="", root="repository-main"):
+    """A ZIP file of the repository as GitHub makes it, uploaded at a time (seconds)."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{root}/utils/settings.py", f"mark = {mark!r}")
+        archive.writestr(f"{root}/utils/data/sources.py", "# " + "x" * 1000)
+    os.utime(path, (time, time))
+    return path
 
 
-def test_opened_alone_without_the_repository_it_says_what_to_do(alone):
-    with pytest.raises(FileNotFoundError, match="upload the repository's ZIP file"):
+def test_opened_alone_it_unpacks_the_uploaded_repository(alone, tmp_path, monkeypatch, capsys):
+    pack(tmp_path / "repository-main.zip", 1e9)
+    assert alone() == "course/repository-main"
+    assert capsys.readouterr().out == "ready\n"
+    assert alone() == "course/repository-main"  # run again, it stays where it is
+    monkeypatch.chdir(tmp_path)  # a restart of the kernel
+    assert alone() == "course/repository-main"
+
+
+@pytest.mark.parametrize("root", ["repository-main", "repository-corrected"])
+@pytest.mark.parametrize("names", [("a.zip", "b.zip"), ("b.zip", "a.zip")])
+def test_of_two_uploads_the_newest_is_taken(alone, tmp_path, monkeypatch, root, names):
+    pack(tmp_path / names[0], 1e9, "old")
+    assert alone() == "course/repository-main"
+    monkeypatch.chdir(tmp_path)
+    pack(tmp_path / names[1], 1.1e9, "new", root)
+    assert alone() == f"course/{root}"
+    assert Path("utils/settings.py").read_text() == "mark = 'new'"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_upload_is_named_and_an_older_sound_one_taken(alone, tmp_path, capsys, damage):
+    pack(tmp_path / "repository-main.zip", 1e9, "sound")
+    path = pack(tmp_path / "repository-main (1).zip", 1.1e9, "damaged")
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[:-100]
+    else:
+        content[content.index(b"x" * 100)] ^= 1  # only the checksum can tell
+    path.write_bytes(content)
+    assert alone() == "course/repository-main"
+    assert Path("utils/settings.py").read_text() == "mark = 'sound'"
+    out = capsys.readouterr().out
+    assert out.startswith("Passed over repository-main (1).zip, which is damaged or not complete")
+    assert out.count("\n") == 2 and out.endswith("ready\n")
+
+
+def test_other_archives_are_left_alone(alone, tmp_path):
+    with zipfile.ZipFile(tmp_path / "holiday.zip", "w") as archive:
+        archive.writestr("beach.jpg", "x")
+        archive.writestr("myutils/settings.py", "x")
+    pack(tmp_path / "repository-main.zip", 1e9)
+    assert alone() == "course/repository-main"
+    assert [path.name for path in (tmp_path / "course").iterdir()] == ["repository-main"]
+
+
+def test_inside_the_repository_nothing_is_unpacked(alone, tmp_path):
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils/settings.py").touch()
+    pack(tmp_path / "repository-main.zip", 1e9)
+    assert alone("owner/name") == "."
+    assert not (tmp_path / "course").exists()
+
+
+def test_opened_alone_without_the_repository_it_says_where_and_what_to_do(
+    alone, tmp_path, monkeypatch
+):
+    local = f"not in {re.escape(os.getcwd())}: open the notebook in its folder, or put its ZIP file"
+    with pytest.raises(FileNotFoundError, match=local):
         alone()
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    with pytest.raises(FileNotFoundError, match="drop its ZIP file on the folder icon, left"):
+        alone()
+    pack(tmp_path / "repository-main.zip", 1e9)
+    assert alone() == "course/repository-main"  # the advice helps
 
 
-def test_opened_alone_with_a_known_address_it_clones(alone, tmp_path, monkeypatch):
+def test_opened_alone_with_a_known_address_it_clones_once(alone, tmp_path, monkeypatch):
     calls = []
 
-    def clone(command, check):
+    def clone(command):
         calls.append(command)
         (tmp_path / "course" / "utils").mkdir(parents=True)
-        (tmp_path / "course" / "utils" / "resnet.py").touch()
+        (tmp_path / "course" / "utils" / "settings.py").touch()
 
     monkeypatch.setattr("subprocess.run", clone)
-    exec(re.sub('REPOSITORY = ".*?"', 'REPOSITORY = "owner/name"', source(CODE[0])), {})
+    for _ in range(2):
+        monkeypatch.chdir(tmp_path)
+        assert alone("owner/name") == "course"
     assert calls == [["git", "clone", "--depth=1", "https://github.com/owner/name", "course"]]
-    assert Path.cwd() == (tmp_path / "course").resolve()
+
+
+def test_what_is_missing_is_installed_by_the_repositorys_own_list(alone, tmp_path, monkeypatch):
+    calls = []
+    pack(tmp_path / "repository-main.zip", 1e9)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "cv2" else name)
+    monkeypatch.setattr("subprocess.run", lambda command, check: calls.append(command))
+    alone()
+    assert [command[1:] for command in calls] == [
+        ["-m", "pip", "install", "-qr", "requirements.txt"]
+    ]
+    assert (ROOT / "requirements.txt").is_file()
+
+
+def test_a_kernel_finds_the_unpacked_modules(tmp_path):
+    """Kernels import from the present folder, also after the cells have changed it."""
+    pack(tmp_path / "repository-main.zip", 1e9, "unpacked")
+    cells = [nbformat.v4.new_code_cell(source(cell)) for cell in CODE[:2]]
+    cells.append(nbformat.v4.new_code_cell("from utils.settings import mark\nprint(mark)"))
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": tmp_path}}).execute()
+    assert notebook.cells[-1].outputs[0].text == "unpacked\n"

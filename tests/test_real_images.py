@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from utils.data.batches import Batches
-from utils.data.sources import CIFAR10_CLASSES, channel_statistics, load_dataset
+from utils.data.dataset import CIFAR10_CLASSES, channel_statistics
+from utils.data.sources import load_dataset
 from utils.records.weights import load_trained, shipped_record
 from utils.settings import RECIPES
 from utils.training.evaluation import evaluate_with_mirror

@@ -8,7 +8,7 @@ import pytest
 from sample_data import noise
 
 from utils.commands import run_recipe as module
-from utils.data.sources import CIFAR10_CLASSES, Dataset
+from utils.data.dataset import CIFAR10_CLASSES, Dataset
 from utils.records.read import as_json, read_record
 from utils.records.weights import load_trained
 from utils.records.write import is_full_result, make_record

@@ -1,5 +1,6 @@
-"""Tests of the archive reader, on small fakes of the official archive."""
+"""Tests of the reader of both editions, on small fakes of the official files."""
 
+import hashlib
 import os
 import pickle
 import warnings
@@ -8,25 +9,33 @@ import numpy as np
 import pytest
 from sample_archives import PER_BATCH, make_batches, write_fake
 
-from utils.data.cifar_archive import OFFICIAL, read_archive, read_batches
+from utils.data.cifar_archive import BINARY, PYTHON, read_archive, read_batches
+
+EDITIONS = pytest.mark.parametrize("edition", [PYTHON, BINARY], ids=lambda edition: edition.name)
+READERS = pytest.mark.parametrize("read", [read_archive, read_batches])
 
 
 def test_what_is_published_is_pinned():
-    assert OFFICIAL.sha256 == "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-    assert OFFICIAL.url == "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-    assert [len(md5) for _, md5 in OFFICIAL.batches] == [32] * 6
+    assert PYTHON.sha256 == "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+    assert PYTHON.url == "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+    assert BINARY.sha256 == "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+    assert [len(md5) for _, md5 in PYTHON.batches] == [32] * 6
+    assert [len(sha256) for _, sha256 in BINARY.batches] == [64] * 6
 
 
-@pytest.mark.parametrize("layout", ["archive", "batches"])
-def test_images_and_labels_come_back(tmp_path, layout):
-    contents, images, labels = make_batches()
-    official = write_fake(tmp_path, contents)
+def place(folder, read, edition):
+    """The path that a reader takes."""
+    return folder / (edition.archive if read is read_archive else edition.folder)
+
+
+@EDITIONS
+@READERS
+def test_images_and_labels_come_back(tmp_path, read, edition):
+    contents, images, labels = make_batches(edition)
+    official = write_fake(tmp_path, contents, edition)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # NumPy 2 warns of the module's old name
-        if layout == "archive":
-            result = read_archive(tmp_path / "cifar-10-python.tar.gz", official)
-        else:
-            result = read_batches(tmp_path / "cifar-10-batches-py", official)
+        result = read(place(tmp_path, read, edition), official)
     x_train, y_train, x_test, y_test = result
     np.testing.assert_array_equal(x_train, images[:5].reshape(-1, 32, 32, 3))
     np.testing.assert_array_equal(y_train, labels[:5].ravel())
@@ -34,7 +43,7 @@ def test_images_and_labels_come_back(tmp_path, layout):
     np.testing.assert_array_equal(y_test, labels[5])
     assert x_train.dtype == x_test.dtype == np.uint8
     assert y_train.dtype == y_test.dtype == np.int64
-    assert x_train.flags.c_contiguous and x_test.flags.c_contiguous
+    assert all(part.flags.c_contiguous for part in result)
 
 
 def test_pickles_of_python_3_are_read_too(tmp_path):
@@ -64,21 +73,63 @@ def test_a_malicious_pickle_works_where_it_is_trusted(tmp_path):
     assert (tmp_path / "trace").exists()
 
 
-@pytest.mark.parametrize("layout", ["archive", "batches"])
-def test_an_altered_file_is_refused_before_it_is_unpickled(tmp_path, monkeypatch, layout):
+@READERS
+def test_an_altered_file_is_refused_before_it_is_unpickled(tmp_path, monkeypatch, read):
     contents, _, _ = make_batches()
     honest = write_fake(tmp_path / "honest", contents)
-    contents["data_batch_3"] = pickle.dumps(Malicious(tmp_path / "trace"))
+    contents["data_batch_1"] = pickle.dumps(Malicious(tmp_path / "trace"))
     write_fake(tmp_path / "altered", contents)
     monkeypatch.setattr("utils.data.cifar_archive._ArraysOnly", None)  # any use of it fails
-    with pytest.raises(ValueError, match=r"not the official.*expected.*again"):
-        if layout == "archive":
-            read_archive(tmp_path / "altered/cifar-10-python.tar.gz", honest)
-        else:
-            contents["data_batch_1"] = contents["data_batch_3"]
-            write_fake(tmp_path / "first", contents)
-            read_batches(tmp_path / "first/cifar-10-batches-py", honest)
+    with pytest.raises(ValueError, match=r"not the official.*expected"):
+        read(place(tmp_path / "altered", read, honest), honest)
     assert not (tmp_path / "trace").exists()
+
+
+@EDITIONS
+def test_a_flipped_bit_and_a_missing_end_are_named_with_both_hashes(tmp_path, edition):
+    official = write_fake(tmp_path, make_batches(edition)[0], edition)
+    name, expected = official.batches[2]
+    path = tmp_path / edition.folder / name
+    whole = bytearray(path.read_bytes())
+    flipped = whole.copy()
+    flipped[1000] ^= 1
+    for content in (flipped, whole[:-1], b""):
+        path.write_bytes(content)
+        found = hashlib.new(edition.algorithm, content).hexdigest()
+        with pytest.raises(ValueError) as caught:
+            read_batches(path.parent, official)
+        message = str(caught.value)
+        for part in (str(path), f"{len(content):,} bytes", found, expected, official.url):
+            assert part in message
+    path.write_bytes(whole)
+    read_batches(path.parent, official)  # what the message advises helps
+
+
+@EDITIONS
+def test_an_archive_with_other_content_is_named_with_both_hashes(tmp_path, edition):
+    official = write_fake(tmp_path, make_batches(edition)[0], edition)
+    path = tmp_path / edition.archive
+    path.write_bytes(path.read_bytes()[:-5])
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ValueError) as caught:
+        read_archive(path, official)
+    for part in (str(path), f"{path.stat().st_size:,} bytes", found, official.sha256, official.url):
+        assert part in str(caught.value)
+    assert "elete" not in str(caught.value)  # the file may be of use to its owner
+
+
+def test_a_binary_batch_that_holds_no_whole_records_is_refused(tmp_path):
+    contents, _, _ = make_batches(BINARY)
+    contents["data_batch_2.bin"] += b"x"
+    official = write_fake(tmp_path, contents, BINARY)
+    with pytest.raises(ValueError, match=r"data_batch_2.bin is not a CIFAR-10 batch"):
+        read_batches(tmp_path / BINARY.folder, official)
+
+
+def test_the_binary_edition_is_never_unpickled(tmp_path, monkeypatch):
+    official = write_fake(tmp_path, make_batches(BINARY)[0], BINARY)
+    monkeypatch.setattr("utils.data.cifar_archive._ArraysOnly", None)
+    read_archive(tmp_path / BINARY.archive, official)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -111,9 +162,13 @@ def test_a_batch_of_another_form_is_refused(tmp_path, batch):
         read_archive(tmp_path / "cifar-10-python.tar.gz", official)
 
 
-def test_a_missing_batch_is_named(tmp_path):
-    contents, _, _ = make_batches()
-    official = write_fake(tmp_path, contents)
-    (tmp_path / "cifar-10-batches-py/data_batch_4").unlink()
-    with pytest.raises(ValueError, match="lacks data_batch_4"):
-        read_batches(tmp_path / "cifar-10-batches-py", official)
+@EDITIONS
+def test_missing_batches_are_named_with_their_hashes(tmp_path, edition):
+    official = write_fake(tmp_path, make_batches(edition)[0], edition)
+    lost = official.batches[0], official.batches[3]
+    for name, _ in lost:
+        (tmp_path / edition.folder / name).unlink()
+    with pytest.raises(ValueError, match="lacks 2 of the 6") as caught:
+        read_batches(tmp_path / edition.folder, official)
+    for name, expected in lost:
+        assert f"{name} (" in str(caught.value) and expected in str(caught.value)

@@ -136,7 +136,7 @@ def test_a_server_that_accepts_and_never_answers(tmp_path):
 def test_a_name_lookup_that_hangs_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(30))
     start = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"no answer from http://name.invalid/ within 0.3 s"):
+    with pytest.raises(TimeoutError, match=r"no answer from 'http://name.invalid/' within 0.3 s"):
         fetch("http://name.invalid/", tmp_path / "file", timeout=0.3)
     assert time.monotonic() - start < 3
 
@@ -173,7 +173,7 @@ def test_a_small_file_is_read_whole(serve):
 
 
 def test_a_file_above_the_limit_is_given_up(serve):
-    with pytest.raises(ValueError, match=r"/file has more than 0\.5 MB"):
+    with pytest.raises(ValueError, match=r"/file' has more than 0\.5 MB"):
         module.fetch(serve(whole), max_bytes=500_000)
 
 
@@ -190,20 +190,77 @@ def test_a_trickle_ends_in_time(serve):
     assert time.monotonic() - start < 3
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "photo"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:image/png;base64," + "A" * 9000, "a"]
+)
 def test_other_kinds_of_address_are_refused(url):
-    with pytest.raises(ValueError, match="must begin with http"):
+    with pytest.raises(ValueError, match="must begin with http.*give its path") as caught:
+        module.fetch(url, max_bytes=10)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("url", ["http://", "http:///cat.png", "https://a b/cat.png", "http://[x/"])
+def test_an_address_without_a_server_is_refused(url):
+    with pytest.raises(ValueError, match="names no server"):
         module.fetch(url, max_bytes=10)
 
 
-def test_a_redirection_to_a_local_file_is_not_followed(serve):
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1:9/x", "data:,x"])
+def test_a_redirection_to_anything_but_the_web_is_not_followed(serve, target):
     def redirect(handler):
         handler.send_response(302)
-        handler.send_header("Location", "file:///etc/hostname")
+        handler.send_header("Location", target)
         handler.end_headers()
 
-    with pytest.raises(OSError, match="not allowed"):
+    with pytest.raises(OSError, match="not allowed|unknown url type"):
         module.fetch(serve(redirect), max_bytes=10_000)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("/Kätzchen 1.png", "/K%C3%A4tzchen%201.png"),
+        ("/a%20b.png?x=1&y=ü#part", "/a%20b.png?x=1&y=%C3%BC"),
+        ("/猫.png?u=http://a/b", "/%E7%8C%AB.png?u=http://a/b"),
+    ],
+)
+def test_letters_and_blanks_are_percent_encoded(serve, typed, sent):
+    paths = []
+
+    def answer(handler):
+        paths.append(handler.path)
+        whole(handler)
+
+    url = serve(answer).removesuffix("/file") + typed
+    assert module.fetch(url, max_bytes=SIZE) == CONTENT
+    assert paths == [sent]
+
+
+def test_a_host_in_another_script_is_looked_up_as_idna(monkeypatch):
+    hosts = []
+
+    def look_up(host, *args, **kwargs):
+        hosts.append(host)
+        raise socket.gaierror(-2, "unknown")
+
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(OSError, match="cannot open .*unknown"):
+        module.fetch("http://kätzchen.invalid/a.png", max_bytes=10)
+    assert hosts == ["xn--ktzchen-5wa.invalid"]
+
+
+def test_a_server_that_refuses_unknown_clients_is_told_who_asks(serve):
+    def answer(handler):
+        agent = handler.headers["User-Agent"]
+        handler.send_error(403) if "urllib/" in agent.lower() else whole(handler)
+
+    assert module.fetch(serve(answer), max_bytes=SIZE) == CONTENT
+
+
+def test_a_refusal_says_what_else_can_be_done(serve):
+    with pytest.raises(OSError, match="403.*If a browser can, download the file there and give"):
+        module.fetch(serve(lambda handler: handler.send_error(403)), max_bytes=SIZE)
 
 
 def test_limits_of_time_must_be_positive():

@@ -56,18 +56,49 @@ def test_gray_and_transparent_images_become_rgb(tmp_path):
     write_tree(tmp_path)
     folder = tmp_path / "train/airplane"
     cv2.imwrite(str(folder / "0000.png"), np.full((32, 32), 7, np.uint8))
-    cv2.imwrite(str(folder / "0001.png"), np.full((32, 32, 4), 9, np.uint8))
+    transparent = np.full((32, 32, 4), 9, np.uint8)
+    transparent[16:, :, 3] = 0
+    cv2.imwrite(str(folder / "0001.png"), transparent)
     x_train, _, _, _, _ = read_image_tree(tmp_path, NAMES)
-    assert (x_train[0] == 7).all() and (x_train[1] == 9).all()
+    assert (x_train[0] == 7).all()
+    assert (x_train[1, 16:] == 255).all()  # laid on white, as photos are
 
 
-def test_hidden_names_and_other_files_are_passed_over(tmp_path):
+def test_the_content_decides_not_the_name(tmp_path):
+    written = write_tree(tmp_path)
+    folder = tmp_path / "train/airplane"
+    (folder / "0000.png").rename(folder / "0000.jpg")
+    (folder / "0001.png").rename(folder / "0001")
+    bird = written["train", "bird"][0][..., ::-1]
+    (tmp_path / "train/bird/0000.png").unlink()
+    assert cv2.imwrite(str(tmp_path / "train/bird/0000.bmp"), bird)
+    lines = []
+    x_train, _, _, _, formats = read_image_tree(tmp_path, NAMES, lines.append)
+    np.testing.assert_array_equal(x_train, np.concatenate([written["train", n] for n in NAMES]))
+    assert formats == {"PNG", "BMP"} and lines == []
+
+
+def test_what_is_passed_over_is_counted_and_named(tmp_path):
     write_tree(tmp_path)
+    (tmp_path / "valid").mkdir()
     (tmp_path / "train/.ipynb_checkpoints").mkdir()
     (tmp_path / "train/airplane/._0000.png").write_bytes(b"x")
+    (tmp_path / "train/airplane/more").mkdir()
     (tmp_path / "train/airplane/readme.txt").write_bytes(b"x")
-    x_train, *_ = read_image_tree(tmp_path, NAMES)
+    lines = []
+    x_train, *_ = read_image_tree(tmp_path, NAMES, lines.append)
     assert len(x_train) == 6
+    assert lines == [
+        f"Passed over in {tmp_path}, not images of a class: 5 "
+        "(valid, train/.ipynb_checkpoints, train/airplane/._0000.png, ...)"
+    ]
+
+
+def test_a_link_that_leads_nowhere_is_an_error_if_named_like_an_image(tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "train/cat/0002.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(FileNotFoundError, match="0002.png"):
+        read_image_tree(tmp_path, NAMES)
 
 
 def test_wrong_class_folders(tmp_path):
@@ -93,7 +124,7 @@ def test_an_empty_class_is_named(tmp_path):
     write_tree(tmp_path)
     for path in (tmp_path / "test/bird").iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match=r"bird holds no image.*\.png"):
+    with pytest.raises(ValueError, match=r"bird holds no image.*Add images"):
         read_image_tree(tmp_path, NAMES)
 
 
@@ -105,11 +136,19 @@ def test_another_size_is_refused_with_file_and_size(tmp_path, height, width):
         read_image_tree(tmp_path, NAMES)
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
-def test_an_unreadable_image_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0000.png is no readable image, but an empty file"),
+        (b"no image", "0000.png is no readable image, but a file of another kind"),
+        (b"\x89PNG\r\n\x1a\n", "0000.png cannot be read as an image: it is damaged"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS.*git lfs pull"),
+    ],
+)
+def test_an_unreadable_image_is_named(tmp_path, content, message):
     write_tree(tmp_path)
     (tmp_path / "train/bird/0000.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"0000.png is no readable image"):
+    with pytest.raises(ValueError, match=message):
         read_image_tree(tmp_path, NAMES)
 
 
@@ -118,5 +157,7 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
     write_tree(tmp_path, suffix)
     path = tmp_path / f"train/bird/0000{suffix}"
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ValueError, match="is no readable image"):
+    with pytest.raises(
+        ValueError, match="cannot be read as an image: it is damaged or not complete"
+    ):
         read_image_tree(tmp_path, NAMES)

@@ -12,8 +12,10 @@ import pytest
 from sample_archives import make_batches, write_fake
 
 from utils.data import sources as data
+from utils.data.cifar_archive import BINARY
+from utils.data.dataset import CIFAR10_CLASSES
 from utils.data.shapes import CLASS_NAMES, make_shapes
-from utils.data.sources import CIFAR10_CLASSES, SourceUnavailableError, load_dataset
+from utils.data.sources import SourceUnavailableError, load_dataset
 
 KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"  # the name in Keras 3.15
 NOWHERE = "http://127.0.0.1:9/cifar-10-python.tar.gz"  # refuses at once
@@ -23,7 +25,7 @@ NOWHERE = "http://127.0.0.1:9/cifar-10-python.tar.gz"  # refuses at once
 def official(tmp_path, monkeypatch):
     """A small fake of the official archive, an empty Keras cache and no network."""
     fake = write_fake(tmp_path / "published", make_batches()[0])
-    monkeypatch.setattr(data, "OFFICIAL", fake._replace(url=NOWHERE))
+    monkeypatch.setattr(data, "PYTHON", fake._replace(url=NOWHERE))
     monkeypatch.setattr(data, "_SHAPES_TRAIN", (30, 1))
     monkeypatch.setattr(data, "_SHAPES_TEST", (20, 2))
     monkeypatch.setattr(data.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
@@ -52,9 +54,17 @@ def published(official, tmp_path, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz"
-        monkeypatch.setattr(data, "OFFICIAL", official._replace(url=url))
+        monkeypatch.setattr(data, "PYTHON", official._replace(url=url))
         yield official
         server.shutdown()
+
+
+@pytest.fixture
+def binary(official, tmp_path, monkeypatch):
+    """A fake of the binary edition, beside that of the Python edition."""
+    fake = write_fake(tmp_path / "published", make_batches(BINARY)[0], BINARY)
+    monkeypatch.setattr(data, "BINARY", fake)
+    return fake
 
 
 def is_official(dataset):
@@ -88,7 +98,6 @@ def write_tree(root, names=CIFAR10_CLASSES, suffix=".png", size=32):
     ("path", "source"),
     [
         ("published/cifar-10-python.tar.gz", "CIFAR-10, official archive"),
-        ("published", "CIFAR-10, official archive"),
         ("published/cifar-10-batches-py", "CIFAR-10, official batches"),
     ],
 )
@@ -98,6 +107,46 @@ def test_a_local_copy_is_read(official, tmp_path, monkeypatch, path, source):
     dataset = load_dataset(tmp_path / path, report=lines.append)
     assert is_official(dataset) and dataset.source == source
     assert lines == [f"Data: {source}; 20 training and 4 test images"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("cifar-10-binary.tar.gz", "CIFAR-10, official binary archive"),
+        ("cifar-10-batches-bin", "CIFAR-10, official binary batches"),
+    ],
+)
+def test_the_binary_edition_has_the_same_images(binary, tmp_path, path, source):
+    lines = []
+    dataset = load_dataset(tmp_path / "published" / path, report=lines.append)
+    assert is_official(dataset) and dataset.source == source
+    python = load_dataset(tmp_path / "published/cifar-10-batches-py", report=lines.append)
+    assert dataset.content_hash == python.content_hash
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "published" / path).rename(tmp_path / "alone" / path)
+    assert load_dataset(tmp_path / "alone", report=lines.append).source == source
+
+
+def test_of_a_folder_with_everything_one_copy_is_read_and_the_others_are_named(binary, tmp_path):
+    write_tree(tmp_path / "published")
+    lines = []
+    dataset = load_dataset(tmp_path / "published", report=lines.append)
+    assert is_official(dataset) and dataset.source == "CIFAR-10, official archive"
+    assert lines[0].startswith(f"Reading {tmp_path / 'published/cifar-10-python.tar.gz'}; also")
+    for name in ("batches-py", "binary.tar.gz", "batches-bin"):
+        assert f"cifar-10-{name}" in lines[0]
+    assert "train/ and test/" in lines[0]
+
+
+def test_of_both_editions_a_damaged_one_is_not_passed_over(binary, tmp_path):
+    (tmp_path / "published/cifar-10-python.tar.gz").unlink()
+    path = tmp_path / "published/cifar-10-batches-py/data_batch_1"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="data_batch_1 is not the official CIFAR-10 batch"):
+        load_dataset(tmp_path / "published", report=lambda line: None)
+    path.unlink()
+    with pytest.raises(ValueError, match="lacks 1 of the 6 CIFAR-10 batches"):
+        load_dataset(tmp_path / "published", report=lambda line: None)
 
 
 def test_a_folder_that_holds_the_unpacked_batches(official, tmp_path):
@@ -166,7 +215,7 @@ def test_a_named_source_that_cannot_be_had_is_an_error(official, cache, tmp_path
     message = str(caught.value)
     assert f"{cache / KERAS_ARCHIVE} is not the official CIFAR-10 archive" in message
     assert f"{tmp_path / 'temporary/.keras/datasets'}: neither" in message
-    assert f"Download: cannot open {NOWHERE}" in message and "refused" in message
+    assert f"Download: cannot open {NOWHERE!r}" in message and "refused" in message
     assert "ASSIGNMENT_DATA" in message
 
 
@@ -191,7 +240,7 @@ def test_auto_falls_back_loudly(official):
 def test_auto_does_not_wait_for_a_silent_server(official, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        monkeypatch.setattr(data, "OFFICIAL", official._replace(url=url))
+        monkeypatch.setattr(data, "PYTHON", official._replace(url=url))
         lines = []
         start = time.monotonic()
         dataset = load_dataset("auto", timeout=0.3, report=lines.append)
@@ -234,12 +283,81 @@ def test_a_folder_without_images_says_what_is_expected(official, tmp_path):
         load_dataset(tmp_path / "empty")
 
 
-def test_a_local_archive_with_another_hash_is_refused(official, tmp_path):
-    path = tmp_path / "published/cifar-10-python.tar.gz"
+def test_a_local_archive_with_another_hash_is_refused(binary, tmp_path):
+    for edition in (data.PYTHON, binary):
+        path = tmp_path / "published" / edition.archive
+        path.write_bytes(path.read_bytes() + b"x")
+        with pytest.raises(ValueError, match=f"not the official.*expected {edition.sha256}"):
+            load_dataset(path)
+    with pytest.raises(ValueError, match=f"not the official.*expected {data.PYTHON.sha256}"):
+        load_dataset(path.parent)
+
+
+def test_an_archive_of_any_name_is_taken_by_its_hash(binary, tmp_path):
+    for edition in (data.PYTHON, binary):
+        path = (tmp_path / "published" / edition.archive).rename(tmp_path / "cifar (1).tgz")
+        assert is_official(load_dataset(path, report=lambda line: None))
     path.write_bytes(path.read_bytes() + b"x")
-    for source in (path, path.parent):
-        with pytest.raises(ValueError, match=f"not the official.*expected {official.sha256}"):
-            load_dataset(source)
+    with pytest.raises(ValueError, match=f"(?s){data.PYTHON.sha256}.*{binary.sha256}"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("images.zip", b"PK\x03\x04...", "a ZIP archive"),
+        ("images.tar", b"\0" * 257 + b"ustar", "a tar archive"),
+        ("cat.png", b"\x89PNG\r\n", "a PNG image"),
+        ("cifar-10-python.tar.gz", b"  <!DOCTYPE html>", "a web page"),
+        ("empty.tar.gz", b"", "an empty file"),
+        ("weights.npz", b"\x93NUMPY", "a file of another kind"),
+    ],
+)
+def test_another_file_is_named_for_what_it_is_and_nobody_is_told_to_delete_it(
+    official, tmp_path, name, content, kind
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is {kind}.*Give the folder") as caught:
+        load_dataset(tmp_path / name)
+    assert "elete" not in str(caught.value)
+
+
+def test_a_single_batch_leads_to_its_folder(binary, tmp_path):
+    for edition in (data.PYTHON, binary):
+        folder = tmp_path / "published" / edition.folder
+        with pytest.raises(ValueError, match=f"one batch of six. Give the folder.*{folder}"):
+            load_dataset(folder / edition.batches[2][0])
+        assert is_official(load_dataset(folder, report=lambda line: None))
+
+
+def test_a_folder_too_high_up_leads_to_the_right_one(official, tmp_path):
+    with pytest.raises(ValueError, match=f"Give {tmp_path}/published if that is meant"):
+        load_dataset(tmp_path)
+    write_tree(tmp_path / "outer/CIFAR-10-images-master")
+    with pytest.raises(ValueError, match="Give .*/CIFAR-10-images-master if that is meant"):
+        load_dataset(tmp_path / "outer")
+
+
+def test_a_folder_named_like_a_source_is_pointed_out(official, tmp_path, monkeypatch):
+    write_tree(tmp_path / "shapes")
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    assert not load_dataset("shapes", report=lines.append).is_cifar10
+    assert lines[0].endswith("the folder of that name here is meant by ./shapes")
+    assert load_dataset("./shapes", report=lines.append).is_cifar10
+
+
+def test_quotes_blanks_and_line_ends_around_a_source_are_dropped(official, tmp_path):
+    path = f' "{tmp_path}/published"\n'
+    assert is_official(load_dataset(path, report=lambda line: None))
+    lines = []
+    load_dataset("'shapes' ", report=lines.append)
+    assert lines == ["Data: painted shapes (synthetic); 30 training and 20 test images"]
+
+
+def test_an_address_is_no_source(official):
+    with pytest.raises(ValueError, match="not from an address.*Choose cifar10, which downloads"):
+        load_dataset("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz")
 
 
 def test_local_batches_with_another_hash_are_refused(official, tmp_path):

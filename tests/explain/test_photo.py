@@ -132,28 +132,35 @@ def test_tiny_photo_is_enlarged(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.jpg"):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/nowhere.jpg.*full path"):
         load_photo(tmp_path / "nowhere.jpg")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} is a folder"):
         load_photo(tmp_path)
+    with pytest.raises(FileNotFoundError, match="full path") as caught:
+        load_photo("iVBORw0KGgo" * 1000)  # a name too long for any file
+    assert len(str(caught.value)) < 600
+    with pytest.raises(FileNotFoundError, match="No photo is named"):
+        load_photo(" ")
 
 
 def test_damaged_files(tmp_path):
     whole = save(tmp_path / "a.jpg", quadrants()).read_bytes()
     for name, content in {
         "cut.jpg": whole[: len(whole) // 2],
-        "text.jpg": b"no image at all",
-        "empty.jpg": b"",
         "cut.png": save(tmp_path / "a.png", quadrants()).read_bytes()[:-40],
     }.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{name} cannot be read.*JPEG or PNG"):
+        with pytest.raises(
+            ValueError, match=f"{name} cannot be read.*damaged or not complete.*JPEG or PNG"
+        ):
             load_photo(tmp_path / name)
 
 
-def test_float_pixels_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="floating-point"):
-        load_photo(save(tmp_path / "a.tiff", np.zeros((4, 4), np.float32)))
+@pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.float32), np.full((4, 4), 70_000)])
+def test_pixels_without_a_fixed_range_are_refused(tmp_path, pixels):
+    pixels = pixels if pixels.dtype == np.float32 else pixels.astype(np.int32)
+    with pytest.raises(ValueError, match="floating-point or 32-bit"):
+        load_photo(save(tmp_path / "a.tiff", pixels))
 
 
 def test_too_many_bytes_or_pixels(tmp_path):
@@ -207,7 +214,9 @@ def test_a_web_page_is_no_photo(serve):
         handler.end_headers()
         handler.wfile.write(b"<html>Sign in first</html>")
 
-    with pytest.raises(ValueError, match="^file cannot be read as an image"):
+    with pytest.raises(
+        ValueError, match="^file is no readable image, but a web page. Give the add"
+    ):
         load_photo(serve(answer))
 
 
@@ -215,7 +224,34 @@ def test_addresses_that_lead_nowhere(serve):
     with pytest.raises(OSError, match="404"):
         load_photo(serve(lambda handler: handler.send_error(404)))
     with pytest.raises(ValueError, match="must begin with http"):
-        load_photo("file:///etc/hostname")
+        load_photo("ftp://127.0.0.1/cat.jpg")
+    with pytest.raises(ValueError, match="must begin with http.*give its path") as caught:
+        load_photo("data:image/jpeg;base64," + "A" * 6000)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_path_is_found_however_it_was_pasted(tmp_path, monkeypatch):
+    path = save(tmp_path / "my dog.png", quadrants())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for typed in (f" {path}\n", f'"{path}"', "~/my dog.png", path.as_uri()):
+        np.testing.assert_array_equal(load_photo(typed)[0], quadrants())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no image at all", "a.jpg is no readable image, but a file of another kind"),
+        (b"", "a.jpg is no readable image, but an empty file. Get it again"),
+        (b"\n<!DOCTYPE html><html>", "a web page. Give the address of the image itself"),
+        (b"\0\0\0\x18ftypheic", "a HEIC photo or a film. Give a JPEG or PNG"),
+        (b"<svg xmlns=", "an SVG drawing. Give a JPEG or PNG"),
+        (b"%PDF-1.4", "a PDF document"),
+    ],
+)
+def test_another_file_is_named_for_what_it_is(tmp_path, content, message):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load_photo(tmp_path / "a.jpg")
 
 
 def test_large_photos_come_back_smaller_and_the_small_image_is_made_of_all_pixels(tmp_path):

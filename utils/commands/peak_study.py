@@ -34,7 +34,7 @@ def sweep(recipe, dataset, path, *, num_steps=100, seed=0):
 
     Args:
         recipe: `utils.settings.Recipe`.
-        dataset: `utils.data.sources.Dataset`.
+        dataset: `utils.data.dataset.Dataset`.
         path: `pathlib.Path` of the CSV file.
         num_steps: int, length of the sweep.
         seed: int.

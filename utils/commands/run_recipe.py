@@ -39,7 +39,7 @@ def run_recipe(
 
     Args:
         recipe: `utils.settings.Recipe`.
-        dataset: `utils.data.sources.Dataset`.
+        dataset: `utils.data.dataset.Dataset`.
         folder: path of the run, for example `runs/one-cycle-seed-0`; its name names the run.
         profile: str, stored in the record.
         seed: int, of weights, data order and augmentation.
@@ -81,7 +81,7 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
         model: the trained `keras.Model`.
         rows: history of `utils.training.fit.fit`, complete.
         recipe: `utils.settings.Recipe`.
-        dataset: `utils.data.sources.Dataset` it was trained and measured on.
+        dataset: `utils.data.dataset.Dataset` it was trained and measured on.
         folder: path of the run; its name names the run.
         keep_weights: bool, False to leave only plan, starts, history and record.
         **fields: `profile`, `seed` and optionally `validation` for `utils.records.write.make_record`.
@@ -134,7 +134,7 @@ def load_split(source, hold_out):
         hold_out: int, training images that take the place of the test images; 0 for none.
 
     Returns:
-        (`utils.data.sources.Dataset`, str that says what its test part is, for the record).
+        (`utils.data.dataset.Dataset`, str that says what its test part is, for the record).
 
     Raises:
         ValueError, OSError: as `load_dataset` and `Dataset.hold_out`.

@@ -111,7 +111,7 @@ def run_study(title, entries, dataset, folder, seeds, *, validation, changes=Non
     Args:
         title: str, heads the table.
         entries: list of `Entry`.
-        dataset: `utils.data.sources.Dataset`.
+        dataset: `utils.data.dataset.Dataset`.
         folder: path of the study; each run gets a folder in it.
         seeds: ints.
         validation: str, what the test part of `dataset` is.

@@ -1,8 +1,9 @@
-"""Reads the official CIFAR-10 archive (Krizhevsky 2009), trusting nothing that it contains.
+"""Reads the official CIFAR-10 files (Krizhevsky 2009), trusting nothing that they contain.
 
-The images come as Python pickles, and unpickling runs whatever code a pickle asks for. So the
-file is compared with its known hash first, and the unpickler then builds nothing but arrays,
-lists, dictionaries, numbers, bytes and text.
+They are published in two editions with the same images in the same order. The Python edition holds
+pickles, and unpickling runs whatever code a pickle asks for: so every file is compared with its
+known hash first, and the unpickler then builds nothing but arrays, lists, dictionaries, numbers,
+bytes and text. The binary edition holds plain bytes, which nothing has to unpickle.
 """
 
 import hashlib
@@ -13,36 +14,76 @@ from typing import NamedTuple
 
 import numpy as np
 
-FOLDER = "cifar-10-batches-py"  # the only folder in the archive
+ROW = 3072  # bytes of an image: its red, then its green, then its blue plane
 
 
-class Official(NamedTuple):
-    """What is known about the published files (tests put small fakes in its place)."""
+class Edition(NamedTuple):
+    """What is known about one edition of the published files (tests put small fakes in its place).
 
-    url: str = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-    size: int = 170_498_071  # bytes
-    sha256: str = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-    # Name and MD5 of each batch, as in torchvision's datasets/cifar.py; the last one is the test
-    # set. MD5 suffices here: nobody can make another file with the MD5 of a given one.
-    batches: tuple = (
+    Attributes:
+        name: `"Python"` or `"binary"`.
+        archive: Name of the archive.
+        folder: The only folder in the archive, which holds the batches.
+        url: Address of the archive.
+        sha256: SHA-256 of the archive, in hexadecimal.
+        algorithm: What the hashes of the batches are: `"md5"` or `"sha256"`.
+        batches: Name and hash of each batch; the last one is the test set.
+        size: Bytes of the archive where it is downloaded, else None.
+    """
+
+    name: str
+    archive: str
+    folder: str
+    url: str
+    sha256: str
+    algorithm: str
+    batches: tuple
+    size: int | None = None
+
+
+PYTHON = Edition(
+    name="Python",
+    archive="cifar-10-python.tar.gz",
+    folder="cifar-10-batches-py",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    # As in torchvision's datasets/cifar.py. MD5 suffices here: nobody can make another file with
+    # the MD5 of a given one.
+    algorithm="md5",
+    batches=(
         ("data_batch_1", "c99cafc152244af753f735de768cd75f"),
         ("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
         ("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
         ("data_batch_4", "634d18415352ddfa80567beed471001a"),
         ("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
         ("test_batch", "40351d587109b95175f43aff81a1287e"),
-    )
+    ),
+    size=170_498_071,
+)
+BINARY = Edition(
+    name="binary",
+    archive="cifar-10-binary.tar.gz",
+    folder="cifar-10-batches-bin",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    algorithm="sha256",
+    batches=(
+        ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+        ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+        ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+        ("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+        ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+        ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+    ),
+)
 
 
-OFFICIAL = Official()
-
-
-def read_archive(path, official=OFFICIAL):
-    """Reads the images and labels of `cifar-10-python.tar.gz`, without unpacking it on disk.
+def read_archive(path, edition):
+    """Reads the images and labels of an official archive, without unpacking it on disk.
 
     Args:
         path: `pathlib.Path` of the archive, whatever its name.
-        official: What the archive must be.
+        edition: `Edition` that it must be.
 
     Returns:
         `(x_train, y_train, x_test, y_test)`: uint8 `(N, 32, 32, 3)` RGB and int64 `(N,)`.
@@ -51,30 +92,31 @@ def read_archive(path, official=OFFICIAL):
         ValueError: If the archive is not the official one.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as file:
-        digest = _hexdigest(file, "sha256")
-        if digest != official.sha256:
+    with path.open("rb") as file:  # kept open, so that what was hashed is what is read
+        size, digest = _size_and_sha256(file)
+        if digest != edition.sha256:
             raise ValueError(
-                f"{path} is not the official CIFAR-10 archive: its SHA-256 is {digest}, expected "
-                f"{official.sha256}. Delete it and download {official.url} again."
+                f"{path} is not the official CIFAR-10 archive ({edition.name} edition): its "
+                f"{size:,} bytes have the SHA-256 {digest}, expected {edition.sha256}. "
+                f"A whole copy comes from {edition.url}."
             )
         file.seek(0)
-        wanted = {f"{FOLDER}/{name}": name for name, _ in official.batches}
+        wanted = {f"{edition.folder}/{name}": name for name, _ in edition.batches}
         with tarfile.open(fileobj=file, mode="r:gz") as archive:
             content = {
                 wanted[member.name]: archive.extractfile(member).read()
                 for member in archive
                 if member.name in wanted
             }
-    return _join([_read_batch(content[name], name) for name, _ in official.batches])
+    return _join([_read_batch(content[name], name, edition) for name, _ in edition.batches])
 
 
-def read_batches(folder, official=OFFICIAL):
-    """Reads the images and labels of the unpacked archive.
+def read_batches(folder, edition):
+    """Reads the images and labels of an unpacked archive.
 
     Args:
-        folder: `pathlib.Path` of the folder that holds `data_batch_1` and so on.
-        official: What the files must be.
+        folder: `pathlib.Path` of the folder that holds the batches.
+        edition: `Edition` that they must be.
 
     Returns:
         As `read_archive`.
@@ -83,31 +125,37 @@ def read_batches(folder, official=OFFICIAL):
         ValueError: If a file is missing or is not the official one.
         OSError: If a file cannot be read.
     """
-    missing = [name for name, _ in official.batches if not (folder / name).is_file()]
+    kind = edition.algorithm.upper().replace("SHA", "SHA-")
+    missing = [
+        f"{name} ({kind} {expected})"
+        for name, expected in edition.batches
+        if not (folder / name).is_file()
+    ]
     if missing:
         raise ValueError(
-            f"{folder} lacks {', '.join(missing)} of the CIFAR-10 batches. "
-            f"Unpack {official.url} again."
+            f"{folder} lacks {len(missing)} of the {len(edition.batches)} CIFAR-10 batches "
+            f"({edition.name} edition): {', '.join(missing)}. They are in {edition.url}."
         )
     parts = []
-    for name, md5 in official.batches:
+    for name, expected in edition.batches:
         content = (folder / name).read_bytes()
-        digest = _hexdigest(io.BytesIO(content), "md5")
-        if digest != md5:
+        digest = hashlib.new(edition.algorithm, content, usedforsecurity=False).hexdigest()
+        if digest != expected:
             raise ValueError(
-                f"{folder / name} is not the official CIFAR-10 batch: its MD5 is {digest}, "
-                f"expected {md5}. Unpack {official.url} again."
+                f"{folder / name} is not the official CIFAR-10 batch ({edition.name} edition): its "
+                f"{len(content):,} bytes have the {kind} {digest}, expected {expected}. "
+                f"A whole copy is in {edition.url}."
             )
-        parts.append(_read_batch(content, name))
+        parts.append(_read_batch(content, name, edition))
     return _join(parts)
 
 
-def _hexdigest(file, algorithm):
-    """The hash of an open binary file from its present position, in hexadecimal."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
+def _size_and_sha256(file):
+    """Number of bytes of an open binary file and their SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
     while chunk := file.read(1 << 20):
         digest.update(chunk)
-    return digest.hexdigest()
+    return file.tell(), digest.hexdigest()
 
 
 # NumPy's own "make an empty array to be filled"; its module was renamed in NumPy 2.
@@ -129,12 +177,14 @@ class _ArraysOnly(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def _read_batch(content, name):
-    """Reads one batch.
+def _read_batch(content, name, edition):
+    """Reads one batch of either edition.
 
     Args:
-        content: bytes of the file, a pickle of `{b"data": uint8 (n, 3072), b"labels": list}`.
+        content: bytes of the file. Python edition: a pickle of `{b"data": uint8 (n, 3072),
+            b"labels": list}`. Binary edition: n records of a label byte and 3,072 pixel bytes.
         name: Name of the batch, for errors.
+        edition: The `Edition` that it belongs to.
 
     Returns:
         `(images, labels)`: uint8 `(n, 32, 32, 3)` RGB and int64 `(n,)`.
@@ -143,19 +193,22 @@ def _read_batch(content, name):
         ValueError: If the content is anything else.
     """
     try:
-        # Python 2 wrote the files: its `str` is read as bytes.
-        batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-        data, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], np.int64)
+        if edition.name == "binary":
+            records = np.frombuffer(content, np.uint8).reshape(-1, 1 + ROW)
+            labels, data = records[:, 0].astype(np.int64), records[:, 1:]
+        else:
+            # Python 2 wrote the files: its `str` is read as bytes.
+            batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+            data, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], np.int64)
     except Exception as error:  # a broken pickle can raise nearly anything
         raise ValueError(
             f"{name} is not a CIFAR-10 batch ({error!r}). Unpack the official archive again."
         ) from error
-    if data.dtype != np.uint8 or data.shape != (len(labels), 3072):
+    if data.dtype != np.uint8 or data.shape != (len(labels), ROW):
         raise ValueError(
             f"{name} holds {data.dtype} data of shape {data.shape} with {len(labels)} labels, "
-            f"expected uint8 ({len(labels)}, 3072). Unpack the official archive again."
+            f"expected uint8 ({len(labels)}, {ROW}). Unpack the official archive again."
         )
-    # Each row holds the red, then the green, then the blue plane.
     return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
 

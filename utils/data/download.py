@@ -1,6 +1,7 @@
 """Downloads one file, verified or at least bounded, and never waits without end.
 
-`keras.utils.get_file` does the same job but has no time-out: behind a silent firewall it hangs.
+`keras.utils.get_file` has no time-out: behind a silent firewall it hangs. pooch has one for each
+operation on a socket, but bounds neither the name look-up, nor a trickle, nor an endless file.
 """
 
 import hashlib
@@ -12,9 +13,14 @@ import queue
 import threading
 import time
 import urllib.request
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from utils.data.location import shown
 
 _CHUNK = 1 << 16  # bytes
 _LEAST_RATE = 50_000  # bytes a second; a slower connection counts as stalled
+# Servers such as Wikimedia's refuse the name that Python gives itself.
+_USER_AGENT = "resnet-cifar10-course/1.0 (notebook of a course; Python urllib)"
 
 
 def download(url, path, *, sha256, size, timeout=20.0, report=print):
@@ -57,7 +63,7 @@ def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
     """Reads a small file from the internet into memory, within limits of size and time.
 
     Args:
-        url: address, beginning with http:// or https://.
+        url: address, beginning with http:// or https://; may hold blanks and letters of any script.
         max_bytes: int, a longer answer is given up.
         max_seconds: float, limit of the whole transfer.
         timeout: float > 0, as for `download`.
@@ -70,7 +76,10 @@ def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
         ValueError: on another kind of address, or a file above `max_bytes`.
     """
     if not url.lower().startswith(("http://", "https://")):
-        raise ValueError(f"The address must begin with http:// or https://, got {url!r}.")
+        raise ValueError(
+            f"The address must begin with http:// or https://, got {shown(url)}. Download the "
+            "file in a browser and give its path."
+        )
     if not (timeout > 0 and max_seconds > 0):
         raise ValueError(f"Both limits must be above 0 s, got {timeout} and {max_seconds}.")
     end = time.monotonic() + max_seconds
@@ -79,7 +88,7 @@ def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
         received, _ = _copy(response, buffer, max_bytes, timeout, lambda line: None, end)
     if received > max_bytes:
         raise ValueError(
-            f"{url} has more than {max_bytes / 1e6:.1f} MB, the limit. Save it smaller."
+            f"{shown(url)} has more than {max_bytes / 1e6:.1f} MB, the limit. Save it smaller."
         )
     return buffer.getvalue()
 
@@ -91,11 +100,16 @@ def _open(url, timeout):
     nor for all of them together. So the call runs in a thread, which is left alone when time is
     up.
     """
+    request = urllib.request.Request(_ascii_address(url), headers={"User-Agent": _USER_AGENT})
+    # urlopen without its handlers of ftp:, file: and data:, so that no redirection leads there.
+    opener = urllib.request.OpenerDirector()
+    for handler in _HANDLERS:
+        opener.add_handler(handler())
     answers = queue.SimpleQueue()
 
     def call():
         try:
-            answers.put(urllib.request.urlopen(url, timeout=timeout))
+            answers.put(opener.open(request, timeout=timeout))
         except Exception as error:  # handed over, to be raised below
             answers.put(error)
 
@@ -103,10 +117,41 @@ def _open(url, timeout):
     try:
         answer = answers.get(timeout=timeout)
     except queue.Empty:
-        raise TimeoutError(f"no answer from {url} within {timeout:g} s") from None
+        raise TimeoutError(f"no answer from {shown(url)} within {timeout:g} s") from None
     if isinstance(answer, Exception):
-        raise OSError(f"cannot open {url}: {answer}") from answer
+        raise OSError(
+            f"cannot open {shown(url)}: {answer}. If a browser can, download the file there and "
+            "give its path"
+        ) from answer
     return answer
+
+
+_HANDLERS = (
+    urllib.request.ProxyHandler,
+    urllib.request.UnknownHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPErrorProcessor,
+)
+
+
+def _ascii_address(url):
+    """The address as it is sent: percent-encoded, the host as IDNA, without a fragment.
+
+    Raises:
+        ValueError: If it names no server.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+    except ValueError:  # brackets, or a host that IDNA cannot spell
+        host = ""
+    if not host or " " in host:
+        raise ValueError(f"The address {shown(url)} names no server. Copy it again.")
+    kept = "/%:;=@!$&'()*+,?~"  # delimiters, and what is percent-encoded already
+    return urlunsplit((parts.scheme, host, quote(parts.path, kept), quote(parts.query, kept), ""))
 
 
 def _copy(response, file, size, timeout, report, end=math.inf):
@@ -132,7 +177,7 @@ def _copy(response, file, size, timeout, report, end=math.inf):
             chunk = response.read1(_CHUNK)
         except TimeoutError:
             raise TimeoutError(f"silence for {timeout:g} s after {received:,} bytes") from None
-        except http.client.HTTPException as error:
+        except (http.client.HTTPException, OSError) as error:
             raise OSError(f"broken off after {received:,} bytes: {error!r}") from error
         if not chunk:
             break

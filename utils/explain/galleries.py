@@ -25,7 +25,7 @@ def explain(model, dataset, predictions, chosen):
 
     Args:
         model: `keras.Model` that ends in logits.
-        dataset: `utils.data.sources.Dataset`.
+        dataset: `utils.data.dataset.Dataset`.
         predictions: `utils.training.evaluation.Predictions` of its test images.
         chosen: int (n,), positions of test images, at least one.
 

@@ -26,7 +26,7 @@ def is_full_result(recipe, dataset):
 
     Args:
         recipe: `utils.settings.Recipe`.
-        dataset: `utils.data.sources.Dataset` it was trained and measured on.
+        dataset: `utils.data.dataset.Dataset` it was trained and measured on.
     """
     return (
         recipe == RECIPES.get(recipe.name)
@@ -56,7 +56,7 @@ def make_record(
         rows: history of `utils.training.fit.fit`, complete.
         model: the trained `keras.Model`.
         recipe: `utils.settings.Recipe`.
-        dataset: `utils.data.sources.Dataset` it was trained and evaluated on.
+        dataset: `utils.data.dataset.Dataset` it was trained and evaluated on.
         profile: str.
         seed: int.
         starts: list of dicts from `utils.training.run_folder.read_starts`, at least one.

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from utils.data.batches import Batches
-from utils.data.sources import channel_statistics, pixel_mean
+from utils.data.dataset import channel_statistics, pixel_mean
 from utils.model.augment import Augment
 from utils.model.resnet import resnet_v2
 from utils.runtime import describe_runtime, git_commit
@@ -277,7 +277,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
     Args:
         model: `keras.Model`, compiled by `compile_model`.
         recipe: `utils.settings.Recipe`.
-        dataset: `utils.data.sources.Dataset`; its test part gives the val columns, for display only.
+        dataset: `utils.data.dataset.Dataset`; its test part gives the val columns, for display only.
         folder: path; receives `plan.json`, `starts.json`, `history.csv` and one
             `checkpoint-NNNN.weights.h5`.
         seed: int, seed of data order and augmentation.

@@ -1,0 +1,79 @@
+"""One reader of images: a tree and a photo have the same pixels, whatever the kind of the file."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.data.file_kind import kind_of
+from utils.data.image_file import decode_image
+from utils.data.image_folder import read_image_tree
+from utils.explain.photo import load_photo
+
+
+def picture():
+    """Left half red, right half green, with a white first row: turning it shows."""
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:, :16, 0] = pixels[:, 16:, 1] = pixels[0] = 255
+    return Image.fromarray(pixels)
+
+
+def with_alpha():
+    image = picture().convert("RGBA")
+    image.putalpha(128)
+    return image
+
+
+def turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+SHARP = {"quality": 95, "subsampling": 0}
+KINDS = {
+    "color": (picture(), "PNG", {}),
+    "alpha": (with_alpha(), "PNG", {}),
+    "palette": (picture().quantize(4), "PNG", {}),
+    "gray": (picture().convert("L"), "PNG", {}),
+    "one bit": (picture().convert("1"), "PNG", {}),
+    "16 bit": (Image.fromarray(np.full((32, 32), 40_000, np.uint16)), "PNG", {}),
+    "CMYK": (picture().convert("CMYK"), "JPEG", SHARP),
+    "turned": (picture(), "JPEG", {"exif": turned(), **SHARP}),
+    "turned alpha": (with_alpha(), "PNG", {"exif": turned()}),
+    "WebP": (picture(), "WEBP", {"lossless": True}),
+    "BMP": (picture(), "BMP", {}),
+    "TIFF": (picture(), "TIFF", {}),
+    "GIF": (picture(), "GIF", {}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tree_and_a_photo_have_the_same_pixels(tmp_path, kind):
+    image, form, options = KINDS[kind]
+    for split in ("train", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        image.save(tmp_path / split / "cat/0000.jpg", form, **options)  # the name says nothing
+    x_train, _, _, _, formats = read_image_tree(tmp_path, ("cat",))
+    photo, small = load_photo(tmp_path / "train/cat/0000.jpg")
+    np.testing.assert_array_equal(x_train[0], photo)
+    np.testing.assert_array_equal(x_train[0], small)
+    assert formats == {form}
+    expected = image.convert("RGB")  # as far as Pillow alone gets it right
+    if kind == "16 bit":
+        expected = Image.new("RGB", (32, 32), (156, 156, 156))  # 40000 / 257
+    if "alpha" in kind:
+        expected = Image.blend(Image.new("RGB", (32, 32), "white"), picture(), 128 / 255)
+    if "turned" in kind:
+        expected = expected.rotate(-90)
+    expected = np.asarray(expected).astype(int)
+    np.testing.assert_allclose(photo.astype(int), expected, atol=12 if form == "JPEG" else 1)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "TIFF"])
+def test_what_pillow_writes_is_known_as_an_image(tmp_path, form):
+    picture().save(tmp_path / "a", form)
+    content = (tmp_path / "a").read_bytes()
+    assert kind_of(content).endswith(" image")
+    assert decode_image(content, "a").format == form
+    with pytest.raises(ValueError, match="a cannot be read as an image: it is damaged"):
+        decode_image(content[:30], "a")

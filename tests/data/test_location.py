@@ -1,0 +1,67 @@
+"""What users paste where a path or an address is asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from utils.data.location import clean_location, is_address, shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("photos/cat.jpg", "photos/cat.jpg"),
+        (Path("photos/cat.jpg"), "photos/cat.jpg"),
+        (" cat.jpg\r\n", "cat.jpg"),
+        ('"cat.jpg"', "cat.jpg"),
+        (" ' my cat.jpg ' ", "my cat.jpg"),
+        ("\u201ccat.jpg\u201d", "cat.jpg"),
+        ("<https://example.org/cat.jpg>", "https://example.org/cat.jpg"),
+        ("\ufeffcat.jpg", "cat.jpg"),
+        ("file:///data/my%20cat.jpg", "/data/my cat.jpg"),
+        ("it's a cat.jpg", "it's a cat.jpg"),
+        (r"/data/my\ cat.jpg", "/data/my cat.jpg"),
+        (r"C:\photos\cat.jpg", r"C:\photos\cat.jpg"),
+        ('""', ""),
+        (" ", ""),
+    ],
+)
+def test_what_comes_along_is_dropped_and_nothing_else(typed, meant):
+    assert clean_location(typed) == meant
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert clean_location("'~/cat.jpg'") == "/home/somebody/cat.jpg"
+
+
+def test_a_swallowed_backslash_is_noticed():
+    with pytest.raises(ValueError, match=r"control character '\\n'.*write / instead"):
+        clean_location("C:\new.jpg")
+
+
+@pytest.mark.parametrize("value", [None, 3, ["cat.jpg"], b"cat.jpg"])
+def test_other_types_are_refused(value):
+    with pytest.raises(TypeError, match=f"as text, not {type(value).__name__}"):
+        clean_location(value)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["https://a/b", "HTTP://a/b", "ftp://a", "gs://a/b", "data:image/png;base64,AA", "https:/a"],
+)
+def test_addresses(location):
+    assert is_address(location)
+
+
+@pytest.mark.parametrize(
+    "location", ["", "cat.jpg", "/a/b", r"C:\a", "C:/a", "a: b.jpg", "a/b://c"]
+)
+def test_paths_are_no_addresses(location):
+    assert not is_address(location)
+
+
+def test_a_long_text_is_shown_with_both_ends():
+    text = "start" + "x" * 6000 + "end"
+    assert len(shown(text)) < 110 and "start" in shown(text) and "end" in shown(text)
+    assert shown("short") == "'short'"

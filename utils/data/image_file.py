@@ -1,0 +1,112 @@
+"""The one reader of image files, for image trees and photos: it goes by the content of a file.
+
+Pillow reads, because it tells the size before it decodes a single pixel (a bomb of a file costs no
+memory), and what a JPEG or PNG says of its orientation, also when there is an alpha channel.
+"""
+
+import contextlib
+import io
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from utils.data.file_kind import kind_of
+
+MAX_PIXELS = 50_000_000  # larger than the sensors of common cameras; 150 MB as RGB
+
+_REMEDIES = {
+    "a web page": "Give the address of the image itself, or save the image and give its path.",
+    "a pointer of Git LFS": "Fetch the file itself: git lfs pull.",
+    "an empty file": "Get it again.",
+}
+
+
+class NoImageError(ValueError):
+    """The content is that of no image at all, not of a damaged one."""
+
+
+class ImageFile(NamedTuple):
+    """An image and the format that its file really has.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB, 0..255.
+        format: Pillow's name of the format, such as `"JPEG"` or `"PNG"`.
+    """
+
+    pixels: np.ndarray
+    format: str
+
+
+def decode_image(content, name, *, max_pixels=MAX_PIXELS):
+    """Decodes the content of an image file; its name decides nothing.
+
+    The EXIF orientation is applied; gray, palette and CMYK become RGB; transparency is laid on
+    white; 16 bits a channel are scaled to 8. Of several frames or pages the first is taken.
+
+    Args:
+        content: bytes of the file.
+        name: Name of the file, for errors.
+        max_pixels: int, an image with more pixels (width x height) is refused undecoded.
+
+    Returns:
+        `ImageFile`.
+
+    Raises:
+        NoImageError: If the content is no image of a supported format.
+        ValueError: If the image is damaged, too large, or has floating-point or 32-bit pixels.
+    """
+    with warnings.catch_warnings():
+        # Pillow warns of many pixels and odd metadata; our own limit is the stricter one.
+        warnings.simplefilter("ignore")
+        with _unreadable(content, name):
+            image = Image.open(io.BytesIO(content))  # reads the header only
+        with image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ValueError(
+                    f"{name} has {width} x {height} = {width * height / 1e6:.1f} million "
+                    f"pixels, the limit is {max_pixels / 1e6:.1f} million. Save it smaller."
+                )
+            with _unreadable(content, name):
+                upright = ImageOps.exif_transpose(image)
+                darkest, brightest = (
+                    upright.getextrema() if len(upright.getbands()) == 1 else (0, 0)
+                )
+            if upright.mode == "F" or darkest < 0 or brightest > 65535:
+                raise ValueError(
+                    f"{name} has floating-point or 32-bit pixels, which have no fixed range. "
+                    "Save it as PNG."
+                )
+            return ImageFile(_to_rgb(upright), image.format)
+
+
+@contextlib.contextmanager
+def _unreadable(content, name):
+    """Turns whatever Pillow raises into one clear error; for damaged files it may be anything."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} has too many pixels: {error} Save it smaller.") from error
+    except Exception as error:
+        kind = kind_of(content)
+        if isinstance(error, Image.UnidentifiedImageError) and not kind.endswith("image"):
+            remedy = _REMEDIES.get(kind, "Give a JPEG or PNG file.")
+            raise NoImageError(f"{name} is no readable image, but {kind}. {remedy}") from error
+        raise ValueError(
+            f"{name} cannot be read as an image: it is damaged or not complete ({error}). "
+            "Get it again, or save it again as JPEG or PNG."
+        ) from error
+
+
+def _to_rgb(image):
+    """Pillow image of any mode -> uint8 RGB array."""
+    if image.mode.startswith("I"):  # 16-bit gray; Pillow's own conversion would clip it at 255
+        gray = (np.asarray(image).astype("float32") / 257).clip(0, 255)  # 65535 / 255 = 257
+        return np.repeat(np.rint(gray).astype("uint8")[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
