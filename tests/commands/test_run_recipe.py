@@ -9,11 +9,12 @@ from sample_data import noise
 
 from utils.commands import run_recipe as module
 from utils.data.sources import CIFAR10_CLASSES, Dataset
-from utils.records.read import as_json, read_record
+from utils.records.read import read_record
 from utils.records.weights import load_trained
 from utils.records.write import is_full_result, make_record
 from utils.settings import RECIPES
 from utils.training.evaluation import evaluate_with_mirror, predict_probabilities
+from utils.training.run_folder import as_json
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from utils.training.optimizer import OneCycleSGD, ScheduleTable
 from utils.training.range_test import range_test
-from utils.training.schedule import OneCycleSGD, ScheduleTable
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(64, 6, 6, 1)).astype("float32")

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from utils.records.read import read_history
-from utils.training.epoch_log import CSV_FIELDS
-from utils.training.run_folder import check_plan, restore, save_checkpoint, write_history
+from utils.training.epoch_log import CSV_FIELDS, read_history, write_history
+from utils.training.run_folder import check_plan, restore, save_checkpoint
 
 
 def rows(count):

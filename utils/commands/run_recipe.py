@@ -18,7 +18,8 @@ from utils.records.write import ON_TEST_SET, make_record, save_record
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training.evaluation import DivergedError, evaluate_with_mirror
-from utils.training.fit import build_model, compile_model, fit
+from utils.training.fit import fit
+from utils.training.recipe_model import build_model, compile_model
 from utils.training.run_folder import planned_precision, read_starts
 
 # Fields of a recipe that the shell may change, with the type of the option.
@@ -84,7 +85,8 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
         dataset: `utils.data.sources.Dataset` it was trained and measured on.
         folder: path of the run; its name names the run.
         keep_weights: bool, False to leave only plan, starts, history and record.
-        **fields: `profile`, `seed` and optionally `validation` for `utils.records.write.make_record`.
+        **fields: `profile`, `seed` and optionally `validation`, for
+            `utils.records.write.make_record`.
 
     Returns:
         The record, a dict. Beside it stand `weights.npz` and `gradcam.png`; a training that has

@@ -162,9 +162,7 @@ class RangeTestResult:
 
     def plot(self):
         """Figure of the curve with all suggestions, see `utils.figures.plots.plot_range_test`."""
-        from utils.figures.plots import (
-            plot_range_test,  # only here: a test on a server needs no figures
-        )
+        from utils.figures.plots import plot_range_test  # only here: a server needs no figures
 
         return plot_range_test(self, self.suggest(), self.peak().lr)
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
-from utils.training.schedule import ScheduleTable
+from utils.training.optimizer import ScheduleTable
 
 
 def range_test(
@@ -53,8 +53,8 @@ def range_test(
             few steps to follow: not for a network that has just been built.
 
     Returns:
-        `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and is not
-        recorded.
+        `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and
+        is not recorded.
 
     Raises:
         ValueError: for settings outside these limits, a model that is not compiled, not functional

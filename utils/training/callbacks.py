@@ -1,0 +1,91 @@
+"""What happens at the begin and the end of an epoch: random streams, log, checkpoint, starts."""
+
+import time
+
+import keras
+
+from utils.model.augment import Augment
+from utils.runtime import describe_runtime, git_commit
+from utils.training import run_folder
+from utils.training.epoch_log import CSV_FIELDS, format_epoch_row, write_history
+
+
+class EpochLog(keras.callbacks.Callback):
+    """After each epoch: a line into `history.csv`, then a checkpoint, then the line on screen.
+
+    The line is on disk before the checkpoint: what a crash between the two leaves behind is a
+    line too many, which `fit` cuts off when it resumes, never a line too few.
+
+    Args:
+        folder: `pathlib.Path` for `history.csv` and the checkpoint.
+        batches: the `Batches` of the training set.
+        rate, momentum: values of every step.
+        seed: int, seed of the augmentation.
+        rows: list that receives a dict with the keys of `CSV_FIELDS` for each epoch.
+        report: function that prints a line.
+    """
+
+    def __init__(self, folder, batches, rate, momentum, seed, rows, report=print):
+        super().__init__()
+        self.folder, self.batches, self.seed = folder, batches, seed
+        self.rate, self.momentum, self.rows, self.report = rate, momentum, rows, report
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Both depend on (seed, epoch) alone, so a resumed run continues as if never stopped.
+        self.batches.set_epoch(epoch)
+        for layer in self.model.layers:
+            if isinstance(layer, Augment):
+                layer.seed_generator.state.assign([self.seed, epoch * 1_000_000])
+        self.first = int(self.model.optimizer.iterations)
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The optimizer's own count: a step that loss scaling skips, for an overflow in float16,
+        # does not move the schedule.
+        first, last = self.first, max(self.first, int(self.model.optimizer.iterations) - 1)
+        values = (
+            epoch + 1,
+            float(self.rate[first]),
+            float(self.rate[last]),
+            float(self.momentum[first]),
+            float(self.momentum[last]),
+            round(time.perf_counter() - self.start, 2),
+            *(round(float(logs[k]), 6) for k in ("loss", "accuracy", "val_loss", "val_accuracy")),
+        )
+        row = dict(zip(CSV_FIELDS, values, strict=True))
+        self.rows.append(row)
+        write_history(self.folder, self.rows)
+        run_folder.save_checkpoint(self.model, self.folder, epoch + 1)
+        self.report(format_epoch_row(row))
+
+
+class StartLog(keras.callbacks.Callback):
+    """Notes in `starts.json` what each start of a run ran on and how long it took to compile.
+
+    A long run may be interrupted and go on elsewhere; its record then names every machine and
+    every commit. The compile time is the time until the first step is done: reading the first
+    batch, tracing, compiling, and that one step.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        epoch: int >= 1, the first epoch of this start.
+    """
+
+    async_safe = True  # on a GPU Keras need not wait for each step because of this callback
+
+    def __init__(self, folder, epoch):
+        super().__init__()
+        self.folder, self.epoch, self.begin = folder, epoch, None
+
+    def on_train_begin(self, logs=None):
+        self.begin = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.begin is None:
+            return
+        seconds, self.begin = time.perf_counter() - self.begin, None
+        runtime = describe_runtime()
+        start = {"epoch": self.epoch, "compile_seconds": round(seconds, 2)}
+        start |= {"device": runtime.device, "versions": runtime.versions()}
+        start |= {"settings": runtime.settings}
+        run_folder.add_start(self.folder, {**start, "git_commit": git_commit()})
