@@ -37,7 +37,10 @@ def test_run_from_the_shell_writes_a_valid_record(dataset, tmp_path, capsys):
     assert "held out" in record["data"]["validation"]
     assert record["final"]["correct"] == round(record["final"]["accuracy"] * 20)
     assert read_record(folder).run["name"] == "tiny"
-    assert "final accuracy" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "final accuracy" in printed.out and printed.err == ""  # no line of progress: no terminal
+    epochs = [line for line in printed.out.splitlines() if line.split()[0] in ("1", "2")]
+    assert [line.endswith(" left") for line in epochs] == [True, False]
 
 
 def test_bad_values_end_in_one_line(dataset, tmp_path, capsys):

@@ -60,7 +60,8 @@ def run_recipe(
         print(f"Going on in {planned}, as the run began; this device would choose another.")
     model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision)
     compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
-    rows = fit(model, recipe, dataset, folder, seed=seed, report=lambda x: print(x, flush=True))
+    options = {"seed": seed, "report": lambda x: print(x, flush=True), "say_time_left": True}
+    rows = fit(model, recipe, dataset, folder, **options)
     record = record_run(
         model,
         rows,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from utils.progress import progress
+
 EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
 
 
@@ -64,7 +66,7 @@ def predict_logits(model, images):
     first image, so that it is compiled once. `predict` would build an iterator for every call.
     """
     logits = []
-    for start in range(0, len(images), EVALUATION_BATCH):
+    for start in progress(range(0, len(images), EVALUATION_BATCH), "prediction: batch"):
         batch = images[start : start + EVALUATION_BATCH]
         missing = EVALUATION_BATCH - len(batch) if start else 0
         padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])

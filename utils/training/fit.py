@@ -9,14 +9,15 @@ from pathlib import Path
 import keras
 
 from utils.data.batches import Batches
+from utils.progress import Progress
 from utils.training import run_folder
-from utils.training.callbacks import EpochLog, StartLog
+from utils.training.callbacks import EpochLog, StartLog, StepProgress
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.training.evaluation import EVALUATION_BATCH
 from utils.training.recipe_schedule import schedule_values
 
 
-def fit(model, recipe, dataset, folder, *, seed=0, report=print):
+def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=False):
     """Trains a compiled model, or goes on where an interrupted run in `folder` stopped.
 
     Args:
@@ -28,6 +29,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
             `checkpoint-NNNN.weights.h5`.
         seed: int, seed of data order and augmentation.
         report: function that prints a line.
+        say_time_left: bool; each epoch's line ends with the time the rest will take.
 
     Returns:
         A list with a dict an epoch, keys `utils.training.epoch_log.CSV_FIELDS`. A run that is
@@ -64,15 +66,21 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print):
         return rows
     batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
     test = Batches(dataset.x_test, dataset.y_test, EVALUATION_BATCH)
-    log = EpochLog(folder, batches, rate, momentum, seed, rows, report)
-    model.fit(
-        batches.stream(len(rows), recipe.epochs),
-        initial_epoch=len(rows),
-        epochs=recipe.epochs,
-        steps_per_epoch=len(batches),
-        validation_data=test.stream(0, 1),
-        callbacks=[log, StartLog(folder, len(rows) + 1)],
-        shuffle=False,  # the order is that of Batches; Keras would shuffle it by a global state
-        verbose=0,
-    )
+    log = EpochLog(folder, batches, rate, momentum, seed, rows, report, say_time_left)
+    live = Progress()
+    # The line of progress first: at an epoch's end it is taken away before the log prints.
+    callbacks = [StepProgress(batches.batch_size, live), log, StartLog(folder, len(rows) + 1)]
+    try:
+        model.fit(
+            batches.stream(len(rows), recipe.epochs),
+            initial_epoch=len(rows),
+            epochs=recipe.epochs,
+            steps_per_epoch=len(batches),
+            validation_data=test.stream(0, 1),
+            callbacks=callbacks,
+            shuffle=False,  # the order is that of Batches; Keras would shuffle it by a global state
+            verbose=0,
+        )
+    finally:
+        live.clear()
     return rows

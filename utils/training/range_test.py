@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
+from utils.progress import progress
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
 from utils.training.optimizer import ScheduleTable
 
@@ -71,7 +72,8 @@ def range_test(
     with _restored(model):
         trial = _trial_model(model, start_lr)
         stream = _endless(batches, num_steps)
-        for step, lr in enumerate(space(start_lr, end_lr, num_steps).tolist()):
+        learning_rates = space(start_lr, end_lr, num_steps).tolist()
+        for step, lr in enumerate(progress(learning_rates, "range test: step")):
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
             loss = float(trial.train_on_batch(*next(stream), return_dict=True)["loss"])
