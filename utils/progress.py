@@ -17,6 +17,7 @@ from pathlib import Path
 
 VARIABLE = "ASSIGNMENT_PROGRESS"
 INTERVAL = 0.25  # seconds between two rewritings; more often would only cost
+FILE_BYTES = 200  # of a line in a file
 
 
 class TerminalLine:
@@ -55,7 +56,9 @@ class TerminalLine:
 
 
 class FileLine:
-    """A line for another process to show, kept in a file.
+    """A line for another process to show, kept in a file and padded with blanks.
+
+    The file is overwritten in place: to make it anew each time would take a hundred times as long.
 
     Args:
         path: path of the file; when it cannot be written there is no line.
@@ -64,12 +67,16 @@ class FileLine:
     is_live = True
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.file = None
+        with contextlib.suppress(OSError):  # no reason to break off what the line tells about
+            self.file = Path(path).open("wb", buffering=0)
 
     def show(self, text):
         """Puts a text in the place of the last one."""
-        with contextlib.suppress(OSError):  # no reason to break off what the line tells about
-            self.path.write_text(text, encoding="utf-8")
+        if self.file:
+            with contextlib.suppress(OSError):
+                self.file.seek(0)
+                self.file.write(text.encode()[:FILE_BYTES].ljust(FILE_BYTES))
 
 
 class Progress:
@@ -138,7 +145,7 @@ def watching(path, line, ready=lambda: True):
         while not stop.wait(INTERVAL):
             with contextlib.suppress(OSError, UnicodeDecodeError):  # not there yet, half written
                 if ready():
-                    line.show(path.read_text(encoding="utf-8"))
+                    line.show(path.read_text(encoding="utf-8").rstrip())
 
     thread = threading.Thread(target=watch, daemon=True)
     if line.is_live:

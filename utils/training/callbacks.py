@@ -9,6 +9,7 @@ from utils.model.augment import Augment
 from utils.progress import format_duration
 from utils.runtime import describe_runtime, git_commit
 from utils.training import run_folder
+from utils.training.devices import device_count
 from utils.training.epoch_log import CSV_FIELDS, format_epoch_row, write_history
 
 
@@ -95,7 +96,9 @@ class StartLog(keras.callbacks.Callback):
         seconds, self.begin = time.perf_counter() - self.begin, None
         runtime = describe_runtime()
         start = {"epoch": self.epoch, "compile_seconds": round(seconds, 2)}
-        start |= {"device": runtime.device, "versions": runtime.versions()}
+        count = device_count()
+        device = runtime.device if count == 1 else f"{runtime.device}, {count} of them"
+        start |= {"device": device, "versions": runtime.versions()}
         start |= {"settings": runtime.settings}
         run_folder.add_start(self.folder, {**start, "git_commit": git_commit()})
 

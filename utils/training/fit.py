@@ -12,6 +12,7 @@ from utils.data.batches import Batches
 from utils.progress import Progress
 from utils.training import run_folder
 from utils.training.callbacks import EpochLog, StartLog, StepProgress
+from utils.training.devices import device_count
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.training.evaluation import EVALUATION_BATCH
 from utils.training.recipe_schedule import schedule_values
@@ -37,8 +38,12 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
 
     Raises:
         ValueError: when `folder` holds a run of another recipe, seed, data set or precision, or
-            only a part of what a run leaves behind.
+            only a part of what a run leaves behind; when a batch cannot be shared evenly by the
+            devices of the present `utils.training.devices.distributed` block.
     """
+    devices = device_count()
+    evaluation_batch = EVALUATION_BATCH - EVALUATION_BATCH % devices
+    _check_shares(devices, len(dataset.x_train), recipe.batch_size, len(dataset.x_test))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     plan = {
@@ -65,7 +70,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
     if len(rows) >= recipe.epochs:
         return rows
     batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
-    test = Batches(dataset.x_test, dataset.y_test, EVALUATION_BATCH)
+    test = Batches(dataset.x_test, dataset.y_test, evaluation_batch)
     log = EpochLog(folder, batches, rate, momentum, seed, rows, report, say_time_left)
     live = Progress()
     # The line of progress first: at an epoch's end it is taken away before the log prints.
@@ -84,3 +89,15 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
     finally:
         live.clear()
     return rows
+
+
+def _check_shares(devices, train_images, batch_size, test_images):
+    for what, count in (
+        ("a batch", min(batch_size, train_images)),
+        ("the test set", test_images),
+    ):
+        if count % devices:
+            raise ValueError(
+                f"{what} has {count} images, which {devices} devices cannot share evenly; use "
+                f"another number of devices (--devices), or images in a multiple of {devices}."
+            )

@@ -8,6 +8,7 @@ import keras
 from utils.data.sources import channel_statistics, pixel_mean
 from utils.model.augment import Augment
 from utils.model.resnet import resnet_v2
+from utils.training.devices import device_count
 from utils.training.loss import SmoothedCrossentropy
 from utils.training.optimizer import OneCycleSGD, ScheduleTable
 from utils.training.recipe_schedule import schedule_values
@@ -81,6 +82,7 @@ def compile_model(model, recipe, train_images, *, on_gpu=False):
         optimizer,
         loss=SmoothedCrossentropy(recipe.label_smoothing),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=on_gpu or keras.backend.backend() == "jax",
+        # TensorFlow cannot add up gradients over several devices from inside of XLA.
+        jit_compile=keras.backend.backend() == "jax" or (on_gpu and device_count() == 1),
     )
     return model
