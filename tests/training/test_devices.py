@@ -46,7 +46,8 @@ for count in (1, 2):
     options = dict(profile="study", validation="test set", keep_weights=False, precision="float32")
     folder = Path(sys.argv[1], str(count))
     model, record = run_recipe(recipe, noise(120, 20), folder, devices=count, **options)
-    results.append({"means": [means[key] for key in sorted(means)], "loss": record["final"]["loss"]})
+    results.append({"means": [means[key] for key in sorted(means)]})
+    results[-1] |= {"loss": record["final"]["loss"]}
     results[-1] |= {"device": record["device"], "correct": record["final"]["correct"]}
     results[-1]["weights"] = [float(abs(weight).sum()) for weight in model.get_weights()]
 print(json.dumps(results))

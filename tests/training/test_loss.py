@@ -1,5 +1,6 @@
 """The loss against its formula."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -16,3 +17,13 @@ def test_loss_is_the_smoothed_cross_entropy(smoothing):
     loss = SmoothedCrossentropy(smoothing)
     assert float(loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
     assert float(loss(labels[:, None], logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_is_computed_in_float32_whatever_keras_prefers():
+    before = keras.config.floatx()
+    keras.config.set_floatx("float16")
+    try:
+        loss = SmoothedCrossentropy()(np.array([0]), np.array([[1e-3, 0.0]], "float32"))
+    finally:
+        keras.config.set_floatx(before)
+    assert keras.backend.standardize_dtype(loss.dtype) == "float32"

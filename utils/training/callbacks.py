@@ -43,13 +43,16 @@ class EpochLog(keras.callbacks.Callback):
         for layer in self.model.layers:
             if isinstance(layer, Augment):
                 layer.seed_generator.state.assign([self.seed, epoch * 1_000_000])
-        self.first = int(self.model.optimizer.iterations)
+        self.first = self._steps_done()
         self.start = time.perf_counter()
+
+    def _steps_done(self):
+        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
 
     def on_epoch_end(self, epoch, logs=None):
         # The optimizer's own count: a step that loss scaling skips, for an overflow in float16,
         # does not move the schedule.
-        first, last = self.first, max(self.first, int(self.model.optimizer.iterations) - 1)
+        first, last = self.first, max(self.first, self._steps_done() - 1)
         values = (
             epoch + 1,
             float(self.rate[first]),

@@ -16,6 +16,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
     """
 
     def __init__(self, label_smoothing=0.0, name="smoothed_crossentropy", **kwargs):
+        kwargs.setdefault("dtype", "float32")  # whatever keras.config.floatx says
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 
