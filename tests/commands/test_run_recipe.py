@@ -127,3 +127,18 @@ def test_the_record_names_what_trained_and_not_what_wrote_it(dataset, tmp_path, 
     (tmp_path / "starts.json").write_text(json.dumps(starts))
     _, again = module.run_recipe(recipe, dataset, ".", **options)  # the complete run is loaded
     assert again["device"] == "GPU (Tesla T4)" and again["git_commit"] == "1" * 40
+
+
+def test_a_run_goes_on_in_the_precision_it_began_with(dataset, tmp_path, capsys):
+    """On a machine that prefers another one, and says so; asking for another one is refused."""
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=1, batch_size=32, max_lr=0.01)
+    options = {"profile": "study", "validation": "test set"}
+    preferred = module.describe_runtime().precision
+    begun = "float32" if preferred != "float32" else "mixed_bfloat16"
+    module.run_recipe(recipe, dataset, tmp_path, precision=begun, **options)
+    assert "Going on in" not in capsys.readouterr().out
+    model, record = module.run_recipe(recipe, dataset, tmp_path, **options)
+    assert f"Going on in {begun}, as the run began" in capsys.readouterr().out
+    assert model.get_layer("stem_conv").dtype_policy.name == record["precision"] == begun
+    with pytest.raises(ValueError, match=f"another precision: {begun}, now {preferred}"):
+        module.run_recipe(recipe, dataset, tmp_path, precision=preferred, **options)

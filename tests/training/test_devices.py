@@ -40,12 +40,12 @@ def keep(self, batch, logs):
     shown(self, batch, logs)
 
 StepProgress.on_train_batch_end = keep
-recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=12, max_lr=0.05)
+recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=24, max_lr=0.005)
 for count in (1, 2):
     means.clear()
     options = dict(profile="study", validation="test set", keep_weights=False, precision="float32")
     folder = Path(sys.argv[1], str(count))
-    model, record = run_recipe(recipe, noise(120, 20), folder, devices=count, **options)
+    model, record = run_recipe(recipe, noise(240, 20), folder, devices=count, **options)
     results.append({"means": [means[key] for key in sorted(means)]})
     results[-1] |= {"loss": record["final"]["loss"]}
     results[-1] |= {"device": record["device"], "correct": record["final"]["correct"]}
