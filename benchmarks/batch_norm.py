@@ -17,7 +17,7 @@ from utils.data.batches import Batches
 from utils.model import resnet
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.training.fit import build_model, compile_model
+from utils.training.recipe_model import build_model, compile_model
 
 
 def make_trainer(recipe, images, labels, dtype, layer, on_gpu):

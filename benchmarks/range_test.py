@@ -17,7 +17,7 @@ import numpy as np
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
 from utils.training import range_test as lr_range
-from utils.training.fit import build_model, compile_model
+from utils.training.recipe_model import build_model, compile_model
 
 
 class TimedBatch:

@@ -21,7 +21,7 @@ from utils.data.batches import Batches
 from utils.model.resnet import resnet_v2
 from utils.runtime import describe_runtime, git_commit
 from utils.settings import RECIPES
-from utils.training.fit import build_model, compile_model
+from utils.training.recipe_model import build_model, compile_model
 
 VARIANTS = {  # name: (backend, what is measured)
     "ours-jax": ("jax", "this project, Keras on JAX"),

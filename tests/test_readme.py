@@ -14,7 +14,7 @@ from utils.records import read as records
 from utils.records import studies as study_records
 from utils.settings import RECIPES, Recipe
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
-from utils.training.fit import decay_e_foldings
+from utils.training.recipe_schedule import decay_e_foldings
 from utils.training.schedule import seed_triangle_proposal
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,9 @@ from utils.data.sources import load_dataset
 from utils.records.weights import load_trained, shipped_record
 from utils.settings import RECIPES
 from utils.training.evaluation import evaluate_with_mirror
-from utils.training.fit import build_model, compile_model, fit
+from utils.training.fit import fit
 from utils.training.range_test import range_test
+from utils.training.recipe_model import build_model, compile_model
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.real_images

@@ -7,7 +7,13 @@ import keras
 import pytest
 
 from utils import runtime as module
-from utils.runtime import choose_precision, describe_runtime, git_commit, output_dir
+from utils.runtime import (
+    choose_precision,
+    describe_runtime,
+    git_commit,
+    output_dir,
+    prepare_backend,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +67,11 @@ def test_jax_devices_are_called_what_they_are(monkeypatch, device, expected):
     fake = types.SimpleNamespace(**dict(zip(names, device, strict=False)))
     monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(devices=lambda: [fake]))
     assert module._accelerator("jax") == expected
+
+
+def test_the_backend_is_quiet_unless_asked_to_talk():
+    quiet, talking = {}, {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    for environ in (quiet, talking):
+        prepare_backend(environ, "x86_64")
+    assert quiet["TF_CPP_MIN_LOG_LEVEL"] == "3" and talking["TF_CPP_MIN_LOG_LEVEL"] == "0"
+    assert "TF_CPP_MIN_LOG_LEVEL" not in describe_runtime().settings  # changes no result

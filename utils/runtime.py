@@ -70,16 +70,14 @@ def prepare_backend(environ=None, machine=None):
     for name, value in TENSORFLOW_SETTINGS.items():
         if name != "TF_ENABLE_ONEDNN_OPTS" or (machine or platform.machine()) in X86_64:
             environ.setdefault(name, value)
+    environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that stop a program still show
 
 
 def quiet_backend():
-    """Imports the backend without TensorFlow's notes on its start-up and its hints on retracing.
+    """Imports the backend without TensorFlow's hints on retracing; errors still show.
 
-    Errors still show. To be called before anything else imports Keras, because the environment
-    variable is read only then; the logger in turn is set up by the import, in a notebook to tell
-    everything.
+    The logger is set up by the import, in a notebook to tell everything.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
     if keras.backend.backend() == "tensorflow":

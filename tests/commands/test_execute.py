@@ -30,7 +30,7 @@ def save(folder, *cells):
     nbformat.write(new_notebook(cells=cells), folder / "tiny.ipynb")
 
 
-def start(folder, *options, **variables):
+def start(folder, *options, stderr=subprocess.PIPE, **variables):
     """Starts the runner in a folder, with a registered kernel that would fail if it were used."""
     kernel = folder / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def start(folder, *options, **variables):
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -246,3 +246,37 @@ def test_the_source_is_not_overwritten_by_chance(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "would be overwritten" in capsys.readouterr().err
+
+
+PROGRESS = """import os, time
+from utils.progress import Progress
+live = Progress()
+for step in range(8):
+    live.show(f"step {step} of 8")
+    time.sleep(0.2)
+live.clear()
+print("ASSIGNMENT_PROGRESS" in os.environ)"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_of_a_cell_is_shown_on_a_terminal_and_never_kept(tmp_path, terminal):
+    save(tmp_path, PROGRESS)
+    ours, theirs = os.openpty()
+    process = start(tmp_path, stderr=theirs if terminal else subprocess.PIPE)
+    os.close(theirs)
+    out, _ = process.communicate(timeout=60)
+    shown = b""
+    while terminal:
+        try:
+            piece = os.read(ours, 1000)
+        except OSError:  # the end, on Linux
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    assert process.returncode == 0 and "step" not in out
+    assert (b"step" in shown) == terminal
+    (kept,) = outputs(tmp_path / "build" / "tiny.ipynb")
+    assert [output["text"] for output in kept] == [f"{terminal}\n"]

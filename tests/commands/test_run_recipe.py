@@ -9,11 +9,12 @@ from sample_data import noise
 
 from utils.commands import run_recipe as module
 from utils.data.dataset import CIFAR10_CLASSES, Dataset
-from utils.records.read import as_json, read_record
+from utils.records.read import read_record
 from utils.records.weights import load_trained
 from utils.records.write import is_full_result, make_record
 from utils.settings import RECIPES
 from utils.training.evaluation import evaluate_with_mirror, predict_probabilities
+from utils.training.run_folder import as_json
 
 
 @pytest.fixture
@@ -36,7 +37,10 @@ def test_run_from_the_shell_writes_a_valid_record(dataset, tmp_path, capsys):
     assert "held out" in record["data"]["validation"]
     assert record["final"]["correct"] == round(record["final"]["accuracy"] * 20)
     assert read_record(folder).run["name"] == "tiny"
-    assert "final accuracy" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "final accuracy" in printed.out and printed.err == ""  # no line of progress: no terminal
+    epochs = [line for line in printed.out.splitlines() if line.split()[0] in ("1", "2")]
+    assert [line.endswith(" left") for line in epochs] == [True, False]
 
 
 def test_bad_values_end_in_one_line(dataset, tmp_path, capsys):
@@ -123,3 +127,18 @@ def test_the_record_names_what_trained_and_not_what_wrote_it(dataset, tmp_path, 
     (tmp_path / "starts.json").write_text(json.dumps(starts))
     _, again = module.run_recipe(recipe, dataset, ".", **options)  # the complete run is loaded
     assert again["device"] == "GPU (Tesla T4)" and again["git_commit"] == "1" * 40
+
+
+def test_a_run_goes_on_in_the_precision_it_began_with(dataset, tmp_path, capsys):
+    """On a machine that prefers another one, and says so; asking for another one is refused."""
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=1, batch_size=32, max_lr=0.01)
+    options = {"profile": "study", "validation": "test set"}
+    preferred = module.describe_runtime().precision
+    begun = "float32" if preferred != "float32" else "mixed_bfloat16"
+    module.run_recipe(recipe, dataset, tmp_path, precision=begun, **options)
+    assert "Going on in" not in capsys.readouterr().out
+    model, record = module.run_recipe(recipe, dataset, tmp_path, **options)
+    assert f"Going on in {begun}, as the run began" in capsys.readouterr().out
+    assert model.get_layer("stem_conv").dtype_policy.name == record["precision"] == begun
+    with pytest.raises(ValueError, match=f"another precision: {begun}, now {preferred}"):
+        module.run_recipe(recipe, dataset, tmp_path, precision=preferred, **options)

@@ -8,7 +8,7 @@ from sample_data import noise
 from utils.commands import run_recipe, studies
 from utils.records.read import read_record
 from utils.settings import RECIPES
-from utils.training.fit import decay_e_foldings, schedule_values
+from utils.training.recipe_schedule import decay_e_foldings, schedule_values
 
 
 def test_the_fixes_lead_from_2019_to_ours_and_each_changes_something():

@@ -61,3 +61,18 @@ def test_other_backends_pick_each_batch_on_the_device():
     batches = Batches(numbered(10), np.arange(10), 4, seed=5)
     assert batches.stream(0, 3) is batches
     assert not isinstance(batches[0][0], np.ndarray)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a tf.data pipeline")
+def test_the_pipeline_counts_in_int32():
+    """On a CPU oneDNN says of every operation in int64 that it does not support it."""
+    import tensorflow as tf
+
+    calculated = []
+    graph = Batches(numbered(10), np.arange(10), 4, seed=5).stream(0, 2)
+    while getattr(graph, "_input_dataset", None) is not None:
+        graph = graph._input_dataset
+        for function in graph._functions():
+            calculated += function.function.graph.get_operations()
+    outputs = [output.dtype for operation in calculated for output in operation.outputs]
+    assert tf.int32 in outputs and tf.int64 not in outputs

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from utils.model.augment import Augment
 from utils.model.resnet import format_stage_table, resnet_v2, stage_table
 
 
@@ -192,3 +193,31 @@ def test_stage_table_refuses_another_model():
     inputs = keras.Input((32, 32, 3))
     with pytest.raises(ValueError, match="no model of resnet_v2"):
         stage_table(keras.Model(inputs, layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize("setting", ["data_format", "floatx", "dtype_policy"])
+def test_the_network_does_not_depend_on_settings_of_keras(setting):
+    """Such as `~/.keras/keras.json` may hold for another course."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype="uint8")
+
+    def logits():
+        keras.utils.set_random_seed(1)
+        model = resnet_v2(11, augment=Augment(erase_probability=1.0))
+        outputs = [model(images, training=False), model(images, training=True)]
+        return [keras.ops.convert_to_numpy(output) for output in outputs]
+
+    config = keras.config
+    get, put, other = {
+        "data_format": (config.image_data_format, config.set_image_data_format, "channels_first"),
+        "floatx": (config.floatx, config.set_floatx, "float16"),
+        "dtype_policy": (config.dtype_policy, config.set_dtype_policy, "mixed_bfloat16"),
+    }[setting]
+    expected, before = logits(), get()
+    put(other)
+    try:
+        found = logits()
+    finally:
+        put(before)
+    for theirs, ours in zip(expected, found, strict=True):
+        assert ours.shape == (2, 10) and ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)

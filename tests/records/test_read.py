@@ -9,9 +9,10 @@ from sample_records import write_record
 
 from utils.records import read as records
 from utils.records.choose import reported_record
-from utils.records.read import ROOT, Record, read_history, read_record, read_records
+from utils.records.read import ROOT, Record, read_record, read_records
 from utils.settings import RECIPES
-from utils.training.epoch_log import CSV_FIELDS
+from utils.training.epoch_log import CSV_FIELDS, read_history
+from utils.training.run_folder import as_json
 
 SUBMISSION = ROOT / "runs" / records.SUBMISSION
 START = {"epoch": 1, "compile_seconds": 12.5, "device": "CPU"}
@@ -132,7 +133,7 @@ def test_a_diverged_run_can_be_recorded(tmp_path):
 def test_a_full_run_of_an_earlier_recipe_says_so_and_gives_way(tmp_path, monkeypatch):
     today = dataclasses.replace(RECIPES["one-cycle"], epochs=3)
     monkeypatch.setitem(RECIPES, "one-cycle", today)
-    recipe = records.as_json(dataclasses.asdict(today))
+    recipe = as_json(dataclasses.asdict(today))
     write_record(tmp_path / "now", recipe=recipe, full_result=True)
     write_record(tmp_path / "then", recipe=recipe | {"max_lr": 0.8}, full_result=True)
     now, then = (read_record(tmp_path / name) for name in ("now", "then"))

@@ -2,20 +2,20 @@
 
 import csv
 from dataclasses import replace
-from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from sample_data import noise
 
 from utils.settings import RECIPES
-from utils.training import fit as training
 from utils.training import run_folder
+from utils.training.callbacks import EpochLog
 from utils.training.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
+from utils.training.fit import fit
+from utils.training.recipe_model import build_model, compile_model
+from utils.training.recipe_schedule import schedule_values
 
 RECIPE = replace(RECIPES["one-cycle"], depth=11, epochs=3, batch_size=32, max_lr=0.05)
-SEED_LOG = Path(__file__).parents[1] / "golden" / "seed_epoch_log.csv"
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ class Interrupted(Exception):
 
 def train(dataset, folder, stop_after_lines=None, recipe=RECIPE):
     """Trains a fresh model; raises Interrupted when that many lines have been printed."""
-    model = training.build_model(recipe, dataset.x_train, seed=1)
-    training.compile_model(model, recipe, len(dataset.x_train))
+    model = build_model(recipe, dataset.x_train, seed=1)
+    compile_model(model, recipe, len(dataset.x_train))
     lines = []
 
     def report(line):
@@ -38,7 +38,7 @@ def train(dataset, folder, stop_after_lines=None, recipe=RECIPE):
         if len(lines) == stop_after_lines:
             raise Interrupted
 
-    rows = training.fit(model, recipe, dataset, folder, seed=1, report=report)
+    rows = fit(model, recipe, dataset, folder, seed=1, report=report)
     return model, rows, lines
 
 
@@ -60,7 +60,7 @@ def test_log_has_a_line_an_epoch_on_screen_and_on_disk(straight):
     assert [{k: float(v) for k, v in row.items()} for row in stored] == rows
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert len(list(folder.glob("*.weights.h5"))) == 1  # the last checkpoint only
-    rate, momentum = training.schedule_values(RECIPE, 70)
+    rate, momentum = schedule_values(RECIPE, 70)
     assert len(rate) == 9  # 3 epochs of 3 steps
     assert [row["learning_rate_first"] for row in rows] == rate[[0, 3, 6]].tolist()
     assert [row["learning_rate_last"] for row in rows] == rate[[2, 5, 8]].tolist()
@@ -100,16 +100,16 @@ def test_first_epoch_broken_off_starts_again_from_the_same_weights(
     dataset, straight, tmp_path, monkeypatch
 ):
     _, expected_model, _, _ = straight
-    model = training.build_model(RECIPE, dataset.x_train, seed=1)
-    training.compile_model(model, RECIPE, len(dataset.x_train))
+    model = build_model(RECIPE, dataset.x_train, seed=1)
+    compile_model(model, RECIPE, len(dataset.x_train))
 
     def interrupt(self, epoch, logs=None):
         raise Interrupted
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(training.EpochLog, "on_epoch_end", interrupt)
-        training.fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
-    training.fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
+        patch.setattr(EpochLog, "on_epoch_end", interrupt)
+        fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
+    fit(model, RECIPE, dataset, tmp_path, seed=1, report=lambda line: None)
     for ours, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -117,22 +117,22 @@ def test_first_epoch_broken_off_starts_again_from_the_same_weights(
 def test_rerun_after_an_interrupt_keeps_the_state_of_loss_scaling(dataset, tmp_path):
     """As a cell of the notebook that is run again: the same model, on a GPU without bfloat16."""
     recipe = replace(RECIPE, epochs=2)
-    model = training.build_model(recipe, dataset.x_train, seed=1, dtype="mixed_float16")
-    training.compile_model(model, recipe, len(dataset.x_train))
+    model = build_model(recipe, dataset.x_train, seed=1, dtype="mixed_float16")
+    compile_model(model, recipe, len(dataset.x_train))
 
     def interrupt(line):
         if line.split()[0] == "1":  # the first epoch is done
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        training.fit(model, recipe, dataset, tmp_path, seed=1, report=interrupt)
+        fit(model, recipe, dataset, tmp_path, seed=1, report=interrupt)
     variables = len(model.optimizer.variables)
     model.optimizer.dynamic_scale.assign(1.0)
-    rows = training.fit(model, recipe, dataset, tmp_path, seed=1, report=lambda line: None)
+    rows = fit(model, recipe, dataset, tmp_path, seed=1, report=lambda line: None)
     assert len(model.optimizer.variables) == variables
     assert float(model.optimizer.dynamic_scale) > 1
     # A step that overflows is skipped and does not move the schedule: the log says so, too.
-    rate, _ = training.schedule_values(recipe, len(dataset.x_train))
+    rate, _ = schedule_values(recipe, len(dataset.x_train))
     done = int(model.optimizer.iterations)
     assert rows[-1]["learning_rate_last"] == rate[done - 1] and done <= len(rate)
 
@@ -152,42 +152,6 @@ def test_folder_of_another_run_is_refused(dataset, straight):
         train(dataset, straight[0], recipe=replace(RECIPE, epochs=4))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_loss_is_the_smoothed_cross_entropy(smoothing):
-    logits = np.random.default_rng(0).normal(size=(6, 10)).astype("float32")
-    labels = np.array([0, 3, 9, 9, 1, 2])
-    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    targets = np.eye(10)[labels] * (1 - smoothing) + smoothing / 10
-    expected = -(targets * np.log(probabilities)).sum(1).mean()
-    loss = training.SmoothedCrossentropy(smoothing)
-    assert float(loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
-    assert float(loss(labels[:, None], logits)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_recipe_of_2019_has_the_learning_rates_of_its_log():
-    recipe = RECIPES["seed-2019"]
-    rate, momentum = training.schedule_values(recipe, 50_000)
-    assert training.steps_per_epoch(recipe, 50_000) == 98 and len(rate) == 4900
-    with SEED_LOG.open() as file:
-        logged = [float(row["learning_rate"]) for row in csv.DictReader(file)]
-    np.testing.assert_array_equal(rate.reshape(50, 98), np.tile(logged, (98, 1)).T)
-    assert set(momentum) == {0.95}
-
-
-def test_float16_gets_loss_scaling_and_others_do_not(dataset):
-    for dtype, wrapped in (("mixed_float16", True), ("mixed_bfloat16", False)):
-        model = training.build_model(RECIPE, dataset.x_train, dtype=dtype)
-        training.compile_model(model, RECIPE, 70)
-        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == wrapped
-
-
-@pytest.mark.parametrize("field", ["schedule", "normalization"])
-def test_unknown_choices_are_refused(dataset, field):
-    recipe = replace(RECIPE, **{field: "magic"})
-    with pytest.raises(ValueError, match=f"{field} must be .* got 'magic'"):
-        training.compile_model(training.build_model(recipe, dataset.x_train), recipe, 70)
-
-
 def test_history_has_the_shared_fields(straight):
     assert tuple(straight[2][0]) == CSV_FIELDS
 
@@ -204,15 +168,3 @@ def test_every_start_is_noted(dataset, tmp_path):
         assert set(start) >= {"device", "versions", "git_commit"}
     train(dataset, tmp_path)  # loads the complete run and starts nothing
     assert run_folder.read_starts(tmp_path) == starts
-
-
-def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
-    recipe = RECIPES["one-cycle"]
-    kernel, velocity = 1.0, 0.0
-    for rate, momentum in zip(*training.schedule_values(recipe, 50_000)):
-        velocity = momentum * velocity - rate * 2 * recipe.l2 * kernel
-        kernel += velocity
-    expected = training.decay_e_foldings(recipe, 50_000)
-    assert -np.log(kernel) == pytest.approx(expected, rel=0.02)
-    twice = replace(recipe, l2=2 * recipe.l2)
-    assert training.decay_e_foldings(twice, 50_000) == pytest.approx(2 * expected)

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from utils.training.range_test import range_test
-from utils.training.schedule import OneCycleSGD, ScheduleTable
+from utils.training.optimizer import OneCycleSGD, ScheduleTable
+from utils.training.range_test import _trial_model, range_test
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(64, 6, 6, 1)).astype("float32")
@@ -345,3 +345,93 @@ def test_the_stop_factor_decides_where_a_diverging_test_ends():
         steps = math.floor(math.log(factor) / math.log(1.5)) + 1
         assert len(result.lr) == steps + 1
         assert f"exceeds {factor:g} times its lowest value 1." in result.stopped_because
+
+
+# --- forms that Keras users pass -----------------------------------------------------------------
+
+
+def test_a_tf_data_set_is_read_like_a_list_of_its_batches():
+    tf = pytest.importorskip("tensorflow")
+    x, y = (np.concatenate(parts).astype("float32") for parts in zip(*PAIRS))
+    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    options = {"num_steps": 11, "end_lr": 0.1}
+    expected = range_test(linear_model(), PAIRS, held_out=PAIRS[:1], **options)
+    found = range_test(linear_model(), stream, held_out=stream.take(1), **options)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
+
+
+X, Y = PAIRS[0]
+
+
+@pytest.mark.parametrize(
+    ("batches", "words"),
+    [
+        (X, r"Received arrays as batches; pass batches of them, such as .*Batches\("),
+        ((X, Y), "Received arrays as batches"),
+        ({"x": X, "y": Y}, "Received a dictionary as batches"),
+        ([{"x": X, "y": Y}], r"A batch is a dict; it must be \(x, y\)"),
+        ([(X, {"scores": Y})], "holds a dictionary"),
+        ([(X,)], "A batch is a tuple"),
+        ([(X[0], Y[0])], r"inputs of shape \(2,\), the model takes \(None, 2\).*batch\(128\)"),
+        ([(X[:, :1], Y)], r"inputs of shape \(8, 1\)"),
+    ],
+)
+def test_batches_of_another_form_are_refused(batches, words):
+    model = linear_model()
+    before = state_of(model)
+    with pytest.raises(ValueError, match=words):
+        range_test(model, batches, num_steps=11)
+    assert_same_state(before, state_of(model))
+
+
+def test_held_out_batches_that_can_be_read_only_once_are_refused():
+    with pytest.raises(ValueError, match="can be read only once; pass a list"):
+        range_test(linear_model(), PAIRS, num_steps=11, held_out=iter(PAIRS))
+
+
+def test_a_loss_given_by_the_name_of_the_output_is_found():
+    results = []
+    for loss in ("mse", {"scores": "mse"}, ["mse"]):
+        keras.utils.set_random_seed(3)
+        inputs = keras.Input((2,))
+        model = keras.Model(inputs, {"scores": keras.layers.Dense(1, name="scores")(inputs)})
+        if loss != {"scores": "mse"}:
+            model = keras.Model(inputs, model.output["scores"])
+        model.compile("sgd", loss)
+        results.append(range_test(model, PAIRS, num_steps=11, end_lr=0.1).loss)
+    np.testing.assert_allclose(results[1:], results[:1] * 2)
+
+
+# --- what the configuration of an optimizer does not hold ----------------------------------------
+
+
+def test_exemptions_from_weight_decay_count_in_the_test():
+    """Weight decay of 1 would shrink the only kernel; it is exempt, so the loss is as without."""
+    losses = []
+    for decay in (None, 1.0):
+        optimizer = keras.optimizers.SGD(0.1, weight_decay=decay)
+        if decay:
+            optimizer.exclude_from_weight_decay(var_names=["kernel", "bias"])
+        model = linear_model(optimizer)
+        losses.append(range_test(model, PAIRS, num_steps=11, start_lr=0.01, end_lr=0.1).loss)
+    np.testing.assert_array_equal(*losses)
+
+
+def test_an_optimizer_that_forgets_a_setting_is_refused():
+    class Forgetful(keras.optimizers.SGD):
+        def __init__(self, learning_rate=0.1, boost=1.0, **kwargs):
+            super().__init__(learning_rate, **kwargs)
+            self.boost = boost
+
+    range_test(linear_model(Forgetful()), PAIRS, num_steps=11, end_lr=0.1)
+    with pytest.raises(ValueError, match=r"Forgetful has boost = 3.0, but 1.0 .* get_config"):
+        range_test(linear_model(Forgetful(boost=3.0)), PAIRS, num_steps=11, end_lr=0.1)
+
+
+def test_loss_scaling_goes_on_from_the_scale_that_the_training_has_reached():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), 64.0, 7)
+    model = linear_model(optimizer)
+    optimizer.build(model.trainable_variables)
+    optimizer.dynamic_scale.assign(16.0)
+    trial = _trial_model(model, 0.1).optimizer
+    assert trial.initial_scale == 16.0 and trial.dynamic_growth_steps == 7

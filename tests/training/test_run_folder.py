@@ -4,9 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from utils.records.read import read_history
-from utils.training.epoch_log import CSV_FIELDS
-from utils.training.run_folder import check_plan, restore, save_checkpoint, write_history
+from utils.training.epoch_log import CSV_FIELDS, read_history, write_history
+from utils.training.run_folder import (
+    check_plan,
+    planned_precision,
+    restore,
+    save_checkpoint,
+)
 
 
 def rows(count):
@@ -97,3 +101,9 @@ def test_an_optimizer_that_would_forget_its_state_is_refused(tmp_path):
         ValueError, match=r"(?s)does not fit this model and optimizer.*delete the folder"
     ):
         restore(model, tmp_path)
+
+
+def test_the_precision_of_a_run_is_that_of_its_plan(tmp_path):
+    assert planned_precision(tmp_path) is None
+    check_plan(tmp_path, {"precision": "mixed_bfloat16"})
+    assert planned_precision(tmp_path) == "mixed_bfloat16"

@@ -8,7 +8,7 @@ import sys
 
 from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status
-from utils.figures.plots import plot_history
+from utils.figures.history import plot_history
 from utils.figures.style import save_png
 from utils.records.read import CURVES_FILE, read_record
 
@@ -25,7 +25,7 @@ def main(arguments=None):
 def _run(args):
     run, other = read_record(args.run), read_record(args.other)
     path = run.folder / CURVES_FILE
-    save_png(plot_history(run.history, other.history, other.name), path)
+    save_png(plot_history(run.history, {other.name: other.history}), path)
     print(f"drawn: {path}")
 
 

@@ -25,6 +25,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from utils import progress
 from utils.atomic import write_text
 from utils.commands.arguments import command_parser
 from utils.commands.html_page import standalone_html
@@ -105,8 +106,9 @@ class NotebookRun(NotebookClient):
             resources={"metadata": {"path": str(folder)}},
         )
         self.place = "The start of the kernel"
-        self.printed = ""  # the last piece of text from the running cell
+        self.printed = ""  # the last piece of text on the terminal
         self.interrupted = False
+        self.line = progress.TerminalLine(sys.stderr)
 
     def run(self, log):
         """Executes the code cells in order.
@@ -124,9 +126,10 @@ class NotebookRun(NotebookClient):
             signal.signal(signal.SIGINT, self.interrupt)
             for number, (index, title) in enumerate(titles.items(), start=1):
                 self.place = f"Cell {number} of {len(titles)} ({title})"
-                self.printed = ""
                 counter = f"[{number:2d}/{len(titles)}]"
-                print(counter, title, end="", flush=True)
+                with self.line.hidden():
+                    print(counter, title, flush=True)
+                    self.printed = "\n"
                 start = time.monotonic()
                 try:
                     self.execute_cell(self.nb.cells[index], index, execution_count=number)
@@ -134,10 +137,12 @@ class NotebookRun(NotebookClient):
                     if not self.interrupted:
                         raise
                 finally:
-                    print("" if self.printed.endswith("\n") else "\n", end="", flush=True)
+                    with self.line.hidden():
+                        print("" if self.printed.endswith("\n") else "\n", end="", flush=True)
                 if self.interrupted:
                     raise KeyboardInterrupt
-                print(f"{counter} done in {time.monotonic() - start:.1f} s", flush=True)
+                with self.line.hidden():
+                    print(f"{counter} done in {time.monotonic() - start:.1f} s", flush=True)
 
     def interrupt(self, *_):
         """First Ctrl-C: interrupts the cell, so that it can clean up. The second: the program."""
@@ -149,8 +154,9 @@ class NotebookRun(NotebookClient):
         """Prints a piece of stream output the moment it arrives, then stores it as usual."""
         if msg["msg_type"] == "stream":
             text = msg["content"]["text"]
-            print(text if self.printed else f"\n{text}", end="", flush=True)
-            self.printed = text
+            with self.line.hidden():
+                print(text, end="", flush=True)
+                self.printed = text
         return super().output(outs, msg, display_id, cell_index)
 
 
@@ -209,8 +215,16 @@ def execute(source, output, inplace=False):
     os.environ["ASSIGNMENT_OUTPUT"] = os.path.relpath(output.resolve(), folder)
 
     run, failure, status = NotebookRun(notebook, folder), None, 1
+    live = log.with_name("progress.txt")  # the kernel's outputs are kept, so it tells us by a file
+    live.unlink(missing_ok=True)
+    os.environ.pop(progress.VARIABLE, None)
+    if run.line.is_live:
+        os.environ[progress.VARIABLE] = str(live.resolve())
     try:
-        with log.open("w", encoding="utf-8") as stream:
+        with (
+            log.open("w", encoding="utf-8") as stream,
+            progress.watching(live, run.line, lambda: run.printed.endswith("\n")),
+        ):
             run.run(stream)
     except CellExecutionError as error:
         lines = ANSI_COLOR.sub("", error.traceback).strip().splitlines()

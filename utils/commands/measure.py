@@ -22,7 +22,7 @@ def measure(record, dataset):
 
     Args:
         record: `utils.records.read.Record` that ships its weights.
-        dataset: `utils.data.sources.Dataset` with the same classes.
+        dataset: `utils.data.dataset.Dataset` with the same classes.
 
     Returns:
         Dict of plain values, an entry of the record's `measured`. The network computes in the

@@ -20,9 +20,9 @@ from utils.records.studies import read_study
 from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.training.fit import build_model, compile_model
 from utils.training.lr_curve import RangeTestResult
 from utils.training.range_test import range_test
+from utils.training.recipe_model import build_model, compile_model
 from utils.training.run_folder import check_plan
 
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)

@@ -17,8 +17,10 @@ from utils.records.weights import save_weights
 from utils.records.write import ON_TEST_SET, make_record, save_record
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
+from utils.training.devices import choose_devices, distributed
 from utils.training.evaluation import DivergedError, evaluate_with_mirror
-from utils.training.fit import build_model, compile_model, fit
+from utils.training.fit import fit
+from utils.training.recipe_model import build_model, compile_model
 from utils.training.run_folder import planned_precision, read_starts
 
 # Fields of a recipe that the shell may change, with the type of the option.
@@ -33,7 +35,16 @@ OPTIONS = {
 
 
 def run_recipe(
-    recipe, dataset, folder, *, profile, seed=0, validation, precision=None, keep_weights=True
+    recipe,
+    dataset,
+    folder,
+    *,
+    profile,
+    seed=0,
+    validation,
+    precision=None,
+    devices=None,
+    keep_weights=True,
 ):
     """Builds, trains and records one run.
 
@@ -46,6 +57,7 @@ def run_recipe(
         validation: str, what the test part of `dataset` is.
         precision: Keras dtype policy; by default that of the run begun in `folder`, else the
             device's own.
+        devices: int, how many to train on; by default as `utils.training.devices.choose_devices`.
         keep_weights: bool, False to leave nothing but history and record.
 
     Returns:
@@ -57,9 +69,21 @@ def run_recipe(
     precision = precision or planned or runtime.precision
     if planned == precision != runtime.precision:
         print(f"Going on in {planned}, as the run began; this device would choose another.")
-    model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision)
-    compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
-    rows = fit(model, recipe, dataset, folder, seed=seed, report=lambda x: print(x, flush=True))
+    names = choose_devices(devices)
+    if len(names) > 1:
+        print(f"On {len(names)} devices: {', '.join(names)}", flush=True)
+
+    def build():
+        model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision)
+        return compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
+
+    options = {"seed": seed, "report": lambda x: print(x, flush=True), "say_time_left": True}
+    with distributed(names):
+        model = build()
+        rows = fit(model, recipe, dataset, folder, **options)
+    if len(names) > 1:  # what follows is done on one device
+        trained, model = model, build()
+        model.set_weights(trained.get_weights())
     record = record_run(
         model,
         rows,
@@ -84,7 +108,8 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
         dataset: `utils.data.dataset.Dataset` it was trained and measured on.
         folder: path of the run; its name names the run.
         keep_weights: bool, False to leave only plan, starts, history and record.
-        **fields: `profile`, `seed` and optionally `validation` for `utils.records.write.make_record`.
+        **fields: `profile`, `seed` and optionally `validation`, for
+            `utils.records.write.make_record`.
 
     Returns:
         The record, a dict. Beside it stand `weights.npz` and `gradcam.png`; a training that has
@@ -163,6 +188,7 @@ def main(arguments=None):
         help="measure on N images held out of the training set instead of the test set",
     )
     parser.add_argument("--precision", help="Keras dtype policy; default: what suits the device")
+    parser.add_argument("--devices", type=int, help="how many; default: all GPUs, or one CPU")
     for name, kind in OPTIONS.items():
         parser.add_argument("--" + name.replace("_", "-"), type=kind)
     args = parser.parse_args(arguments)
@@ -174,7 +200,8 @@ def _run(args):
     changes = {name: getattr(args, name) for name in OPTIONS}
     changes = {name: value for name, value in changes.items() if value is not None}
     recipe = dataclasses.replace(RECIPES[args.recipe], **changes)
-    options = {"seed": args.seed, "validation": validation, "precision": args.precision}
+    options = {name: getattr(args, name) for name in ("seed", "precision", "devices")}
+    options["validation"] = validation
     _, record = run_recipe(recipe, dataset, args.output, profile="shell", **options)
     final = record["final"]
     print(f"final accuracy {final['accuracy']:.4f} on {final['images']:,} images: {validation}")

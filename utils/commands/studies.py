@@ -14,11 +14,12 @@ import keras
 
 from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status, load_split, run_recipe
-from utils.records.read import as_json, read_record
+from utils.records.read import read_record
 from utils.records.studies import read_study, write_study
 from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
+from utils.training.run_folder import as_json
 
 
 class Entry(NamedTuple):
@@ -83,7 +84,7 @@ def decay():
     """How strong the L2 penalty should be, on a small network and a short cycle.
 
     What should carry over to a run of another length is how often the weights forget their past,
-    `utils.training.fit.decay_e_foldings` (Wang and Aitchison 2024, https://arxiv.org/abs/2405.13698,
+    `utils.training.recipe_schedule.decay_e_foldings` (Wang and Aitchison 2024, https://arxiv.org/abs/2405.13698,
     find it for AdamW when model and data grow), so a fifth of the epochs takes five times the
     penalty. Batches of a quarter keep the number of steps near that of the full recipe; a quarter
     of its learning rate goes with them.

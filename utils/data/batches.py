@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from utils.data.image_arrays import check_images, check_labels
+
 PREFETCHED = 2  # batches that TensorFlow holds ready
 
 
@@ -28,14 +30,27 @@ class Batches(keras.utils.PyDataset):
         labels: int (n,).
         batch_size: int >= 1; at most n images are taken when n is smaller.
         seed: int, or None for the given order with a shorter last batch (evaluation).
+
+    Raises:
+        ValueError: for images that are no uint8 array, labels that are no class indices, or a batch
+            size below 1.
     """
 
     def __init__(self, images, labels, batch_size, seed=None):
+        images = check_images(images)
+        labels = check_labels(labels, len(images))
+        if keras.backend.standardize_dtype(images.dtype) != "uint8":
+            raise ValueError(
+                f"Received images of {images.dtype}; batches hold raw pixels of uint8, 0..255. "
+                f'Pass images.round().astype("uint8").'
+            )
+        if batch_size < 1 or int(batch_size) != batch_size:
+            raise ValueError(f"batch_size must be a whole number from 1 on, got {batch_size}.")
         super().__init__(workers=1, use_multiprocessing=False)
         # TensorFlow's pipeline runs on the CPU; the other backends pick on the device itself.
         with keras.device("cpu:0") if _on_tensorflow() else contextlib.nullcontext():
             self.images = ops.convert_to_tensor(images)
-            self.labels = ops.convert_to_tensor(np.asarray(labels, "int32"))
+            self.labels = ops.convert_to_tensor(labels.astype("int32"))
         self.batch_size, self.seed = min(batch_size, len(images)), seed
         self.set_epoch(0)
 
@@ -87,7 +102,9 @@ class Batches(keras.utils.PyDataset):
                 chosen = tf.ensure_shape(chosen, (size,))
             return tf.gather(images, chosen), tf.gather(labels, chosen)
 
-        stream = tf.data.Dataset.range(math.ceil(len(order) / size)).map(pick).prefetch(PREFETCHED)
+        # int32: on a CPU oneDNN refuses arithmetic in int64, and says so in an error line.
+        steps = tf.data.Dataset.range(math.ceil(len(order) / size), output_type=tf.int32)
+        stream = steps.map(pick).prefetch(PREFETCHED)
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread is waited for whenever an iterator is let go
         return stream.with_options(options)

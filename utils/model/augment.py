@@ -7,6 +7,8 @@ network, and leave the host nothing to do but hand over raw batches.
 import keras
 from keras import ops
 
+from utils.model.replicas import this_replica
+
 
 @keras.saving.register_keras_serializable(package="assignment")
 class Augment(keras.layers.Layer):
@@ -80,8 +82,11 @@ class Augment(keras.layers.Layer):
 
     def _shift_and_flip(self, images):
         batch, height, width = ops.shape(images)[:3]
-        offsets = keras.random.randint(
-            (batch, 2), -self.shift, self.shift + 1, seed=self.seed_generator
+        offsets = self._mine(
+            (batch, 2),
+            lambda shape: keras.random.randint(
+                shape, -self.shift, self.shift + 1, seed=self.seed_generator
+            ),
         )
         # Clipping the source index repeats the nearest border pixel.
         rows = ops.clip(ops.arange(height)[None, :] + offsets[:, :1], 0, height - 1)
@@ -112,7 +117,23 @@ class Augment(keras.layers.Layer):
         return ops.where(box, ops.cast(fill, images.dtype), images)
 
     def _uniform(self, shape, low=0.0, high=1.0):
-        return keras.random.uniform(shape, low, high, dtype="float32", seed=self.seed_generator)
+        return self._mine(
+            shape,
+            lambda shape: keras.random.uniform(
+                shape, low, high, dtype="float32", seed=self.seed_generator
+            ),
+        )
+
+    @staticmethod
+    def _mine(shape, draw):
+        """Random numbers for the images here: drawn for the whole batch, so that its result does
+        not depend on the number of devices that share it."""
+        position, count = this_replica()
+        if count == 1:
+            return draw(shape)
+        batch = shape[0]
+        numbers = draw((batch * count, *shape[1:]))
+        return ops.slice(numbers, (position * batch, *[0] * (len(shape) - 1)), shape)
 
     def get_config(self):
         return {

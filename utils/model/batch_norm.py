@@ -1,7 +1,9 @@
 """Batch normalization in one kernel where Keras on TensorFlow would take a dozen."""
 
 import keras
-from keras import layers
+from keras import layers, ops
+
+from utils.model.replicas import this_replica
 
 FUSED_DTYPES = ("float32", "bfloat16", "float16")  # what TensorFlow's kernel takes
 
@@ -35,6 +37,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
         )
         if not fused:
             return super().call(inputs, training=training, mask=mask)
+        if training and self.trainable and this_replica()[1] > 1:
+            return self._over_all_replicas(inputs)
         return self._fused(inputs, bool(training and self.trainable))
 
     def _fused(self, inputs, use_batch_statistics):
@@ -61,6 +65,23 @@ class FusedBatchNormalization(layers.BatchNormalization):
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance * (n - 1.0) / n)
         return outputs
+
+    def _over_all_replicas(self, inputs):
+        """With statistics of the whole batch, as one device has them, from all its parts.
+
+        As `synchronized=True` of Keras would give them, but as a property of the run, not of the
+        network: that option would be saved with it, and JAX refuses it.
+        """
+        x = ops.cast(inputs, "float32")
+        mean, variance = ops.moments(x, axes=(0, 1, 2), synchronized=True)
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance)
+        gamma = ops.cast(self.gamma, "float32") if self.scale else None
+        beta = ops.cast(self.beta, "float32") if self.center else None
+        x = ops.batch_normalization(
+            x, mean, variance, axis=-1, offset=beta, scale=gamma, epsilon=self.epsilon
+        )
+        return ops.cast(x, inputs.dtype)
 
     def _move(self, average, value):
         """One step of an exponential moving average, as Keras takes it."""

@@ -64,6 +64,7 @@ def resnet_v2(
             kernel_size,
             strides=strides,
             padding="same",
+            data_format="channels_last",  # whatever ~/.keras/keras.json says
             kernel_initializer="he_normal",
             kernel_regularizer=regularizers.L2(l2) if l2 else None,
             dtype=dtype,
@@ -93,7 +94,7 @@ def resnet_v2(
                 x = conv(x, outer, 1, strides, f"{prefix}shortcut_conv")
             x = layers.Add(dtype=dtype, name=f"{prefix}add")([x, y])
     x = bn_relu(x, "last_")
-    x = layers.GlobalAveragePooling2D(dtype=dtype, name="avg_pool")(x)
+    x = layers.GlobalAveragePooling2D("channels_last", dtype=dtype, name="avg_pool")(x)
     logits = layers.Dense(
         num_classes, kernel_initializer="he_normal", dtype="float32", name="logits"
     )(x)

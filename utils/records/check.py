@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from utils.records.intervals import wilson_interval
+from utils.training.epoch_log import REDO
 
-REDO = "do not edit records by hand: run it again, or restore the file from version control"
 # Null only in a record that names the `source` it was transcribed from.
 KNOWN_TODAY = (
     *("profile", "seed", "versions", "backend", "device", "precision", "parameters"),

@@ -5,7 +5,6 @@ that is shipped `weights.npz`. `utils.records.write` writes it; README and noteb
 is read here.
 """
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -13,18 +12,14 @@ from pathlib import Path
 from utils.records.check import REDO, check_agreement, check_fields
 from utils.records.choose import reported_record
 from utils.settings import RECIPES
-from utils.training.epoch_log import CSV_FIELDS
+from utils.training.epoch_log import read_history
+from utils.training.run_folder import as_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMISSION = "2019-submission"
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
 CURVES_FILE = "curves.png"  # see utils.commands.curves
-
-
-def as_json(value):
-    """A plain value as it will be when it has been written to a JSON file and read back."""
-    return json.loads(json.dumps(value))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,53 +101,6 @@ class Record:
         kind = self.run["device"].split()[0]  # "CPU" of "CPU (AMD EPYC, 2 cores)"
         place = "" if self.on_test_set else f"; measured on {self.run['data']['validation']}"
         return f"{recipe}; {self.run['profile']} profile, {kind}: not the full result{place}"
-
-
-def read_history(path):
-    """Reads history.csv.
-
-    Args:
-        path: file name or `pathlib.Path`.
-
-    Returns:
-        List of dicts with the keys of `CSV_FIELDS`; epoch an int, the rest floats, or None where
-        the file has nothing.
-
-    Raises:
-        ValueError: when columns are missing, epochs are not 1..n, or a value is no number or no
-            accuracy.
-    """
-    path = Path(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    if tuple(reader.fieldnames or ()) != CSV_FIELDS:
-        missing = [name for name in CSV_FIELDS if name not in (reader.fieldnames or ())]
-        raise ValueError(
-            f"{path}: the columns are {reader.fieldnames}, missing {missing}; they must be "
-            f"{','.join(CSV_FIELDS)}; {REDO}."
-        )
-    history = []
-    for number, row in enumerate(rows, start=1):
-        try:
-            values = {key: float(value) if value else None for key, value in row.items()}
-        except (TypeError, ValueError):
-            raise ValueError(f"{path}: row {number} is {row}, not all numbers; {REDO}.") from None
-        if values["epoch"] != number:
-            raise ValueError(
-                f"{path}: epoch in row {number} is {row['epoch']!r}, expected {number}: epochs "
-                f"must count from 1 without gap; {REDO}."
-            )
-        for key in ("accuracy", "val_accuracy"):
-            if values[key] is None or not 0 <= values[key] <= 1:
-                raise ValueError(
-                    f"{path}: {key} of epoch {number} is {row[key]!r}, but it must lie in 0..1; "
-                    f"{REDO}."
-                )
-        history.append({**values, "epoch": number})
-    if not history:
-        raise ValueError(f"{path}: no epoch is recorded; finish the run first.")
-    return history
 
 
 def read_record(folder):

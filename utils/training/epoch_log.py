@@ -1,9 +1,15 @@
 """One line for each epoch: the columns that training prints, stores and reports.
 
-Training appends a row to `history.csv` and prints `format_epoch_row(row)`; the README prints the
-same line from the stored row. Sharing this module keeps the three from drifting apart.
+Training writes a row into `history.csv` and prints `format_epoch_row(row)`; the README prints the
+same line from the row that is read back. Sharing this module keeps the three from drifting apart.
 """
 
+import csv
+from pathlib import Path
+
+from utils.atomic import replacing
+
+REDO = "do not edit records by hand: run it again, or restore the file from version control"
 # Columns of runs/<name>/history.csv. A schedule may move within an epoch, so the learning rate
 # and the momentum are stored for the first and the last step of each epoch.
 CSV_FIELDS = (
@@ -54,3 +60,66 @@ def format_epoch_row(row):
         text = "-" if value is None else format(int(value) if spec == "d" else float(value), spec)
         cells.append(text.rjust(len(heading)))
     return "  ".join(cells)
+
+
+def write_history(folder, rows):
+    """Writes `history.csv`.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+        rows: list of dicts with the keys of `CSV_FIELDS`, one an epoch.
+    """
+    with (
+        replacing(folder / "history.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_history(path):
+    """Reads history.csv.
+
+    Args:
+        path: file name or `pathlib.Path`.
+
+    Returns:
+        List of dicts with the keys of `CSV_FIELDS`; epoch an int, the rest floats, or None where
+        the file has nothing.
+
+    Raises:
+        ValueError: when columns are missing, epochs are not 1..n, or a value is no number or no
+            accuracy.
+    """
+    path = Path(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    if tuple(reader.fieldnames or ()) != CSV_FIELDS:
+        missing = [name for name in CSV_FIELDS if name not in (reader.fieldnames or ())]
+        raise ValueError(
+            f"{path}: the columns are {reader.fieldnames}, missing {missing}; they must be "
+            f"{','.join(CSV_FIELDS)}; {REDO}."
+        )
+    history = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            values = {key: float(value) if value else None for key, value in row.items()}
+        except (TypeError, ValueError):
+            raise ValueError(f"{path}: row {number} is {row}, not all numbers; {REDO}.") from None
+        if values["epoch"] != number:
+            raise ValueError(
+                f"{path}: epoch in row {number} is {row['epoch']!r}, expected {number}: epochs "
+                f"must count from 1 without gap; {REDO}."
+            )
+        for key in ("accuracy", "val_accuracy"):
+            if values[key] is None or not 0 <= values[key] <= 1:
+                raise ValueError(
+                    f"{path}: {key} of epoch {number} is {row[key]!r}, but it must lie in 0..1; "
+                    f"{REDO}."
+                )
+        history.append({**values, "epoch": number})
+    if not history:
+        raise ValueError(f"{path}: no epoch is recorded; finish the run first.")
+    return history

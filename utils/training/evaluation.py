@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.training.fit import predict_logits
+from utils.data.image_arrays import check_images, check_labels
+from utils.progress import progress
+
+EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
 
 
 class DivergedError(ValueError):
@@ -57,6 +60,27 @@ class Predictions:
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
 
 
+def predict_logits(model, images):
+    """Logits, float32 (n, classes), of raw pixels (n, 32, 32, 3), without augmentation.
+
+    One compiled call for each `EVALUATION_BATCH` images, the last one filled up with copies of its
+    first image, so that it is compiled once. `predict` would build an iterator for every call.
+    """
+    images = check_images(images, model.input_shape[1:])
+    if not hasattr(model.output, "shape"):
+        raise ValueError(
+            f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
+            f"such as keras.Model(model.input, model.get_layer(name).output)."
+        )
+    logits = []
+    for start in progress(range(0, len(images), EVALUATION_BATCH), "prediction: batch"):
+        batch = images[start : start + EVALUATION_BATCH]
+        missing = EVALUATION_BATCH - len(batch) if start else 0
+        padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
+        logits.append(model.predict_on_batch(padded)[: len(batch)])
+    return np.concatenate(logits)
+
+
 def predict_probabilities(model, images):
     """Class probabilities of images, without augmentation.
 
@@ -95,17 +119,17 @@ def evaluate(model, images, labels):
     Args:
         model: `keras.Model` that ends in logits.
         images: uint8 (n, 32, 32, 3).
-        labels: int (n,).
+        labels: int (n,) or (n, 1), class indices.
 
     Returns:
         `Predictions`.
 
     Raises:
-        ValueError: when labels and images differ in number; `DivergedError`, which is one, when a
+        ValueError: for images or labels of another form; `DivergedError`, which is one, when a
             logit is not finite.
     """
-    _check_counts(images, labels)
-    return Predictions(np.asarray(labels), predict_probabilities(model, images))
+    images, labels = _check(model, images, labels)
+    return Predictions(labels, predict_probabilities(model, images))
 
 
 def evaluate_with_mirror(model, images, labels):
@@ -121,15 +145,15 @@ def evaluate_with_mirror(model, images, labels):
     Raises:
         ValueError: as `evaluate`.
     """
-    _check_counts(images, labels)
+    images, labels = _check(model, images, labels)
     logits, mirrored = (predict_logits(model, x) for x in (images, images[:, :, ::-1]))
     both = logits, (logits + mirrored) / 2
-    return tuple(Predictions(np.asarray(labels), softmax(one)) for one in both)
+    return tuple(Predictions(labels, softmax(one)) for one in both)
 
 
-def _check_counts(images, labels):
-    if len(images) != len(labels):
-        raise ValueError(f"{len(images)} images but {len(labels)} labels; give one label an image.")
+def _check(model, images, labels):
+    images = check_images(images, model.input_shape[1:])
+    return images, check_labels(labels, len(images), model.output_shape[-1])
 
 
 def first_of_each_class(labels):

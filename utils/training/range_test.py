@@ -11,8 +11,10 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
+from utils.progress import progress
+from utils.training.batch_source import checked, endless, readable
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
-from utils.training.schedule import ScheduleTable
+from utils.training.optimizer import ScheduleTable
 
 
 def range_test(
@@ -39,22 +41,23 @@ def range_test(
     Args:
         model: compiled functional or Sequential `keras.Model` with one input and one output.
             Its `loss` is used, `loss_weights` are not.
-        batches: iterable of (x, y) or (x, y, sample_weight); a list or a `PyDataset` is begun
-            again when it ends before `num_steps`.
+        batches: iterable of (x, y) or (x, y, sample_weight); a list, a `PyDataset` or a
+            `tf.data.Dataset` is begun again when it ends before `num_steps`.
         start_lr, end_lr: floats, 0 < start_lr < end_lr; learning rate of first and last step.
         num_steps: int >= 11, the least that leaves 5 points for `suggest`; better 100.
         sweep: "exponential" (equal factors) or "linear" (equal differences).
         beta: float in [0, 1), of the exponential mean; 0 does not smooth.
         stop_factor: float > 1; stop once the smoothed loss is this many times its lowest value.
-        held_out: list of (x, y) or (x, y, sample_weight), or a `PyDataset`: judge every learning
+        held_out: list of (x, y) or (x, y, sample_weight), `PyDataset` or finite
+            `tf.data.Dataset`: judge every learning
             rate by the loss on these batches after its step, without augmentation and dropout,
             rather than by the loss of the step's own batch. Calmer, and a forward pass of all of
             them a step dearer. Batch normalization takes its moving averages there, which need a
             few steps to follow: not for a network that has just been built.
 
     Returns:
-        `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and is not
-        recorded.
+        `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and
+        is not recorded.
 
     Raises:
         ValueError: for settings outside these limits, a model that is not compiled, not functional
@@ -62,19 +65,29 @@ def range_test(
             out, or a first loss that is not finite.
     """
     _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
-    if held_out is not None and not len(held_out):
-        raise ValueError("Received held_out without a batch; pass at least one, or None.")
+    batches = readable(batches, "batches")
+    if held_out is not None:
+        held_out = readable(held_out, "held_out")
+        if not hasattr(held_out, "__getitem__"):
+            raise ValueError(
+                "Received held_out that can be read only once; pass a list of batches or a "
+                "PyDataset, because it is read after every step."
+            )
+        if not len(held_out):
+            raise ValueError("Received held_out without a batch; pass at least one, or None.")
     space = np.geomspace if sweep == "exponential" else np.linspace
     rates, losses, smoothed = [], [], []
     mean = 0.0
     stopped_because = "completed: all learning rates were tried."
     with _restored(model):
         trial = _trial_model(model, start_lr)
-        stream = _endless(batches, num_steps)
-        for step, lr in enumerate(space(start_lr, end_lr, num_steps).tolist()):
+        stream = endless(batches, num_steps)
+        learning_rates = space(start_lr, end_lr, num_steps).tolist()
+        for step, lr in enumerate(progress(learning_rates, "range test: step")):
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
-            loss = float(trial.train_on_batch(*next(stream), return_dict=True)["loss"])
+            batch = checked(next(stream), trial)
+            loss = float(trial.train_on_batch(*batch, return_dict=True)["loss"])
             if held_out is not None:
                 loss = _mean_loss(trial, held_out)
             if not np.isfinite(loss):
@@ -154,16 +167,38 @@ def _trial_model(model, start_lr):
     if isinstance(getattr(optimizer, "momentum", None), ScheduleTable):
         config["momentum"] = float(optimizer.momentum.values.min())
     fresh = type(optimizer).from_config(config)
+    _copy_what_no_config_holds(optimizer, fresh)
     if wrapper:
-        fresh = keras.optimizers.LossScaleOptimizer(fresh, wrapper.initial_scale)
+        scale = float(wrapper.dynamic_scale) if wrapper.built else wrapper.initial_scale
+        fresh = keras.optimizers.LossScaleOptimizer(fresh, scale, wrapper.dynamic_growth_steps)
+    loss = model.loss
+    if isinstance(loss, (dict, list, tuple)):  # of the one output
+        (loss,) = loss.values() if isinstance(loss, dict) else loss
     trial.compile(
         fresh,
-        model.loss,
+        loss,
         run_eagerly=model.run_eagerly,
         jit_compile=model.jit_compile,
         auto_scale_loss=False,
     )
     return trial
+
+
+def _copy_what_no_config_holds(optimizer, fresh):
+    """Which variables are exempt from weight decay; refuses settings that would be lost."""
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(optimizer, name):
+            setattr(fresh, name, getattr(optimizer, name))
+    for name, value in vars(optimizer).items():
+        plain = isinstance(value, (bool, int, float, str, type(None)))
+        if not plain or name.startswith("_") or name == "built":
+            continue
+        found = getattr(fresh, name, None)
+        if found != value:
+            raise ValueError(
+                f"{type(optimizer).__name__} has {name} = {value!r}, but {found!r} when it is "
+                f"rebuilt from its configuration for the test; add {name} to its get_config()."
+            )
 
 
 @contextmanager
@@ -179,20 +214,3 @@ def _restored(model):
             variable.assign(value)
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
-
-
-def _endless(batches, num_steps):
-    """Yield the batches, beginning again at the end if that is possible."""
-    count = 0
-    while True:
-        at_begin = count
-        # Keras 3.10 gives a PyDataset no iterator, and Python's fallback for one never ends.
-        indexed = isinstance(batches, keras.utils.PyDataset)
-        for batch in (batches[i] for i in range(len(batches))) if indexed else batches:
-            yield batch
-            count += 1
-        if count == at_begin:
-            raise ValueError(
-                f"The batches ended after {count} of {num_steps} steps. Pass a list or a "
-                "PyDataset, which can be read again, a longer generator, or a smaller num_steps."
-            )

@@ -3,13 +3,11 @@
 Every file is written by `utils.atomic`, so that a crash leaves either the old file or the new one.
 """
 
-import csv
 import json
 import warnings
 
 from utils.atomic import replacing, write_text
-from utils.records.read import as_json, read_history
-from utils.training.epoch_log import CSV_FIELDS
+from utils.training.epoch_log import read_history, write_history
 
 
 def check_plan(folder, plan):
@@ -123,22 +121,6 @@ def add_start(folder, start):
     write_json(folder / "starts.json", [*read_starts(folder), start])
 
 
-def write_history(folder, rows):
-    """Writes `history.csv`.
-
-    Args:
-        folder: `pathlib.Path` of an existing folder.
-        rows: list of dicts with the keys of `CSV_FIELDS`, one an epoch.
-    """
-    with (
-        replacing(folder / "history.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, CSV_FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def save_checkpoint(model, folder, epoch):
     """Saves weights and optimizer state after an epoch and removes older checkpoints.
 
@@ -157,6 +139,11 @@ def save_checkpoint(model, folder, epoch):
         if old != path:
             old.unlink()
     return path
+
+
+def as_json(value):
+    """A plain value as it will be when it has been written to a JSON file and read back."""
+    return json.loads(json.dumps(value))
 
 
 def write_json(path, content):

@@ -1,0 +1,113 @@
+"""What is shown within an epoch, and that each epoch draws augmentations of its own."""
+
+import time
+
+import keras
+import numpy as np
+
+from utils.model.augment import Augment
+from utils.training.callbacks import EpochLog, StepProgress
+from utils.training.epoch_log import EPOCH_HEADER
+
+
+class Line:
+    """A line of progress that keeps every text and is always due."""
+
+    def __init__(self):
+        self.texts = []
+
+    def due(self):
+        return True
+
+    def show(self, text):
+        self.texts.append(text)
+
+    def clear(self):
+        self.texts.append("")
+
+
+def test_the_line_says_where_the_training_is_and_what_is_left():
+    """A step takes 2 s, what follows the last step of an epoch 10 s, on a clock of our own."""
+    now, live = [0.0], Line()
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            now[0] += 2.0
+
+        def on_test_end(self, logs=None):
+            now[0] += 10.0
+
+    shown = StepProgress(8, live, clock=lambda: now[0])
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.zeros((32, 1), "float32")
+    options = {"validation_data": (x, x), "shuffle": False, "verbose": 0}
+    model.fit(x, x, batch_size=8, epochs=2, callbacks=[Clock(), shown], **options)
+    texts = [text for text in live.texts if "test images" not in text]
+    assert texts == [
+        "epoch 1 of 2: the first step",
+        # 2 s for each of the 6, 5, 4 steps that are left; how long the test takes is not known yet.
+        "epoch 1 of 2, step 2 of 4, 4 images/s, 12 s left",
+        "epoch 1 of 2, step 3 of 4, 4 images/s, 10 s left",
+        "epoch 1 of 2, step 4 of 4, 4 images/s, 8 s left",
+        "",
+        "epoch 2 of 2: the first step",
+        "epoch 2 of 2, step 2 of 4, 4 images/s, 14 s left",
+        "epoch 2 of 2, step 3 of 4, 4 images/s, 12 s left",
+        "epoch 2 of 2, step 4 of 4, 4 images/s, 10 s left",
+        "",
+    ]
+    assert any("epoch 2 of 2, test images" in text for text in live.texts)
+
+
+def test_keras_need_not_wait_for_a_step_because_of_the_line():
+    assert StepProgress.async_safe and StepProgress(8, Line()).async_safe
+
+
+def augmented_by_epoch(tmp_path, epochs, seed=3):
+    """What the augmentation makes of the same images at the begin of each epoch."""
+    inputs = keras.Input((8, 8, 3))
+    augment = Augment(shift=2, flip=True, seed=seed)
+    model = keras.Model(inputs, augment(inputs))
+    model.compile("sgd", "mse")
+
+    class NoBatches:
+        def set_epoch(self, epoch):
+            pass
+
+    log = EpochLog(tmp_path, NoBatches(), [], [], seed, [])
+    log.set_model(model)
+    images = np.random.default_rng(0).random((64, 8, 8, 3), dtype="float32")
+    draws = []
+    for epoch in epochs:
+        log.on_epoch_begin(epoch)
+        draws.append(keras.ops.convert_to_numpy(augment(images, training=True)))
+    return draws
+
+
+def test_every_epoch_draws_augmentations_of_its_own_and_a_resumed_one_the_same(tmp_path):
+    first, second, third = augmented_by_epoch(tmp_path, (0, 1, 2))
+    for one, other in ((first, second), (second, third), (first, third)):
+        equal = (one == other).all(axis=(1, 2, 3)).mean()
+        assert equal < 0.3  # by chance one image in 50 is shifted and mirrored the same way
+    (again,) = augmented_by_epoch(tmp_path, (1,))  # a run that goes on after its first epoch
+    np.testing.assert_array_equal(again, second)
+    (other_seed,) = augmented_by_epoch(tmp_path, (1,), seed=4)
+    assert (other_seed != second).any()
+
+
+def test_an_epochs_line_ends_with_the_time_left_if_asked(tmp_path):
+    lines = []
+    for asked in (True, False):
+        log = EpochLog(tmp_path, None, [0.1] * 9, [0.9] * 9, 0, [], lines.append, asked)
+        log.set_params({"epochs": 3})
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        log.set_model(model)
+        logs = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5)
+        for epoch, seconds in enumerate((100, 300, 100)):
+            log.first, log.start = 0, time.perf_counter() - seconds
+            log.on_epoch_end(epoch, logs)
+    width = len(EPOCH_HEADER)
+    # After 1 of 3 epochs twice 100 s; after 2 once the median, 200 s; at the end nothing.
+    assert [line[width:] for line in lines] == ["  3 min left"] * 2 + [""] * 4

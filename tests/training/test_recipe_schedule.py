@@ -1,0 +1,35 @@
+"""Learning rate and momentum of a recipe: the log of 2019, and what the penalty does."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils.settings import RECIPES
+from utils.training.recipe_schedule import decay_e_foldings, schedule_values, steps_per_epoch
+
+SEED_LOG = Path(__file__).parents[1] / "golden" / "seed_epoch_log.csv"
+
+
+def test_recipe_of_2019_has_the_learning_rates_of_its_log():
+    recipe = RECIPES["seed-2019"]
+    rate, momentum = schedule_values(recipe, 50_000)
+    assert steps_per_epoch(recipe, 50_000) == 98 and len(rate) == 4900
+    with SEED_LOG.open() as file:
+        logged = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    np.testing.assert_array_equal(rate.reshape(50, 98), np.tile(logged, (98, 1)).T)
+    assert set(momentum) == {0.95}
+
+
+def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
+    recipe = RECIPES["one-cycle"]
+    kernel, velocity = 1.0, 0.0
+    for rate, momentum in zip(*schedule_values(recipe, 50_000)):
+        velocity = momentum * velocity - rate * 2 * recipe.l2 * kernel
+        kernel += velocity
+    expected = decay_e_foldings(recipe, 50_000)
+    assert -np.log(kernel) == pytest.approx(expected, rel=0.02)
+    twice = replace(recipe, l2=2 * recipe.l2)
+    assert decay_e_foldings(twice, 50_000) == pytest.approx(2 * expected)

@@ -1,0 +1,74 @@
+"""Checks of images and labels that come from outside: one clear error for each wrong form."""
+
+import numpy as np
+
+
+def check_images(images, shape=None):
+    """Refuses what is no array of raw pixels.
+
+    Args:
+        images: array-like (n, height, width, channels), uint8 or float in 0..255, n >= 1.
+        shape: (height, width, channels) that a model takes, with None for any size, or None.
+
+    Returns:
+        The images, an array.
+
+    Raises:
+        ValueError: for another form, another shape, or pixels in 0..1.
+    """
+    if not hasattr(images, "shape") and not isinstance(images, (list, tuple)):
+        raise ValueError(
+            f"Received a {type(images).__name__} where images are wanted; pass one array "
+            f"(n, height, width, channels) of them. A data set or a generator can be read into "
+            f"one with np.concatenate([x for x, _ in batches])."
+        )
+    images = images if hasattr(images, "shape") else np.asarray(images)
+    fits = shape is None or all(want in (None, got) for want, got in zip(shape, images.shape[1:]))
+    if len(images.shape) != 4 or not fits or 0 in images.shape:
+        wanted = "height, width, channels" if shape is None else ", ".join(map(str, shape))
+        raise ValueError(
+            f"Received images of shape {tuple(images.shape)}; the shape must be (n, {wanted}), "
+            f"with at least 1 image. A single image becomes a batch by image[None]."
+        )
+    if np.issubdtype(np.asarray(images[:1]).dtype, np.floating):
+        values = np.asarray(images)
+        if values.min() >= 0 and values.max() <= 1 and (values % 1).any():
+            raise ValueError(
+                "Received images of floats in 0..1; the network takes raw pixels, 0..255, and "
+                'normalizes them itself. Pass (images * 255).round().astype("uint8").'
+            )
+    return images
+
+
+def check_labels(labels, count, classes=None):
+    """Refuses what is no class index for each of `count` images.
+
+    Args:
+        labels: whole numbers, (n,) or (n, 1) as in `keras.datasets`.
+        count: int, the number of images.
+        classes: int, or None when any number of classes will do.
+
+    Returns:
+        int64 (n,).
+
+    Raises:
+        ValueError: for one-hot labels, another number of them, or an index outside of the classes.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"Received labels of shape {labels.shape}; pass one class index an image. One-hot "
+            f"labels become indices by labels.argmax(axis=1)."
+        )
+    if len(labels) != count:
+        raise ValueError(f"{count} images but {len(labels)} labels; give one label an image.")
+    if labels.dtype.kind not in "iub" and not (labels % 1 == 0).all():
+        raise ValueError(f"Received labels of {labels.dtype}; class indices are whole numbers.")
+    if labels.min() < 0 or (classes is not None and labels.max() >= classes):
+        limit = "0 or more" if classes is None else f"from 0 to {classes - 1}"
+        raise ValueError(
+            f"Received labels from {labels.min()} to {labels.max()}; they must be {limit}."
+        )
+    return labels.astype("int64")

@@ -1,0 +1,73 @@
+"""What a recipe means step by step: how many steps, and the learning rate and momentum of each."""
+
+import math
+
+import numpy as np
+
+from utils.training import schedule
+
+
+def steps_per_epoch(recipe, train_images):
+    """Steps of one epoch; the last batch is filled up, see `Batches`."""
+    return math.ceil(train_images / min(recipe.batch_size, train_images))
+
+
+def schedule_values(recipe, train_images):
+    """Learning rate and momentum of every training step.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        train_images: int, images in the training set.
+
+    Returns:
+        Two float64 arrays of length epochs x steps per epoch.
+
+    Raises:
+        ValueError: on an unknown schedule or impossible settings of it.
+    """
+    steps = steps_per_epoch(recipe, train_images)
+    total = recipe.epochs * steps
+    if recipe.schedule == "one_cycle":
+        step = np.arange(total)
+        rate = schedule.one_cycle(step, total, recipe.max_lr, pct_start=recipe.pct_start)
+        momentum = schedule.one_cycle_momentum(
+            step,
+            total,
+            pct_start=recipe.pct_start,
+            max_momentum=recipe.max_momentum,
+            base_momentum=recipe.base_momentum,
+        )
+        return rate, momentum
+    if recipe.schedule == "seed_triangle":
+        rate = np.repeat([schedule.seed_triangle(epoch) for epoch in range(recipe.epochs)], steps)
+        return rate, np.full(total, recipe.max_momentum)
+    if recipe.schedule == "step_decay":
+        rate = schedule.step_decay(np.arange(total), total, recipe.max_lr)
+        return rate, np.full(total, recipe.max_momentum)
+    raise ValueError(
+        f"schedule must be 'one_cycle', 'step_decay' or 'seed_triangle', got {recipe.schedule!r}."
+    )
+
+
+def decay_e_foldings(recipe, train_images):
+    """How often the L2 penalty alone would shrink the kernels by a factor e in the whole run.
+
+    A step multiplies a kernel by 1 - 2 l2 lr, and momentum adds up 1 / (1 - momentum) such steps.
+    Where batch normalization follows a convolution, the size of its kernel does not matter; there
+    the penalty acts through the effective learning rate (van Laarhoven 2017,
+    https://arxiv.org/abs/1706.05350), or, seen otherwise, makes the kernel a moving average of its
+    updates (Wang and Aitchison 2024, https://arxiv.org/abs/2405.13698, for AdamW): the more
+    e-foldings in a run, the fewer of its steps the final weights average over.
+
+    Args:
+        recipe: `utils.settings.Recipe`.
+        train_images: int, images in the training set.
+
+    Returns:
+        float >= 0, the sum of 2 l2 lr / (1 - momentum) over all steps.
+
+    Raises:
+        ValueError: as `schedule_values`.
+    """
+    rate, momentum = schedule_values(recipe, train_images)
+    return float(np.sum(2 * recipe.l2 * rate / (1 - momentum)))
