@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from utils.atomic import write_text
+from utils.records.benchmarks import BENCHMARKS, performance_block
 from utils.records.read import (
     ROOT,
     STUDIES,
@@ -264,6 +265,7 @@ def make_blocks(runs, repository):
         "heatmaps": heatmap_block(records),
         "status": status_block(records),
         "epoch-log": epoch_log_block(records),
+        "performance": performance_block(Path(runs) / BENCHMARKS),
         "studies": studies_block(Path(runs) / STUDIES),
         "colab": colab_block(repository),
     }
