@@ -21,6 +21,7 @@ from utils.runtime import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [*comparisons(False, "float32"), OPERATIONS]
+ON_REQUEST = ("settings",)  # what others need not measure again
 BUSY = 0.5  # load above which something else keeps a core busy
 
 
@@ -150,7 +151,7 @@ def draw_growth(record, path):
 def main(arguments=None):
     """Parses the command line, measures and writes the records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="rehearse in small, for nothing")
     parser.add_argument("--output", type=Path, help="folder; default runs/benchmarks, quick build/")
     args = parser.parse_args(arguments)
@@ -171,7 +172,7 @@ def main(arguments=None):
     on_gpu, precision = machine.facts["on_gpu"], machine.facts["precision"]
     print(f"{machine.facts['device']}, {precision}; records go to {output}", flush=True)
     tables = comparisons(on_gpu, precision)
-    for name in args.names or NAMES:
+    for name in args.names or [name for name in NAMES if name not in ON_REQUEST]:
         print(f"{name}, after {(time.perf_counter() - begin) / 60:.1f} minutes", flush=True)
         if name == OPERATIONS:
             record = measure_operations(on_gpu, args.quick)

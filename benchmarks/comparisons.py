@@ -60,6 +60,7 @@ def training(depth, batch_size, steps, precision, parts):
         parts: bool, whether to leave parts out, too.
     """
     options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
+    shorter = {**options, "count": steps // 2 * batch_size}  # for what is slow
     torch = {**options, "precision": precision}
     variants = {
         "ours": Variant("ours, as trained: augmentation, schedules", "training.ours", options),
@@ -73,7 +74,7 @@ def training(depth, batch_size, steps, precision, parts):
         ),
         "keras-defaults": Variant(
             "Keras's defaults: fit on arrays, RandomTranslation, RandomFlip, BatchNormalization",
-            *("training.keras_defaults", options),
+            *("training.keras_defaults", shorter),
             environment=UNSET,
         ),
         "torch-eager": Variant(
@@ -102,12 +103,12 @@ def training(depth, batch_size, steps, precision, parts):
         variants |= {
             "generator": Variant(
                 "the way of 2019: a Python generator, NumPy shifts, flips and erases each image",
-                *("training.python_generator", options),
+                *("training.python_generator", shorter),
                 environment=UNSET,
             ),
             "ours-jax": Variant(
                 "ours on JAX",
-                *("training.ours", options, "jax", ("jax",)),
+                *("training.ours", shorter, "jax", ("jax",)),
             ),
         }
     variants["ours"] = dataclasses.replace(variants["ours"], passes=10)
@@ -140,6 +141,32 @@ def grad_cam(count):
         ),
     }
     return Comparison(f"Grad-CAM maps of {count} images, ResNet56v2", variants)
+
+
+def settings(depth, batch_size, steps):
+    """What was tried for speed on a CPU, against what is used; not part of a full measurement."""
+    options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
+
+    def variant(what, changes=None, **environment):
+        return Variant(
+            *(what, "training.changed", options | (changes or {})), environment=environment
+        )
+
+    variants = {
+        "ours": Variant("ours", "training.ours", options),
+        "no-bfc": variant("TensorFlow's own allocator", TF_CPU_ALLOCATOR_USE_BFC=None),
+        "no-onednn": variant("without oneDNN", TF_ENABLE_ONEDNN_OPTS="0"),
+        "xla": variant("XLA", {"jit": True}),
+        "steps-per-execution": variant("4 steps per execution", {"steps_per_execution": 4}),
+        "prefetch-1": variant("1 batch prefetched", {"prefetched": 1}),
+        "prefetch-8": variant("8 batches prefetched", {"prefetched": 8}),
+        "interop-1": variant("1 inter-op thread", TF_NUM_INTEROP_THREADS="1"),
+        "intraop-1": variant("1 intra-op thread", TF_NUM_INTRAOP_THREADS="1"),
+        "huge-pages": variant("huge pages", GLIBC_TUNABLES="glibc.malloc.hugetlb=1"),
+    }
+    return Comparison(
+        f"Settings that were tried, ResNet{depth}v2, batches of {batch_size}", variants
+    )
 
 
 def growth():
@@ -175,6 +202,7 @@ def comparisons(on_gpu, precision):
         "prediction": prediction(10_000),
         "grad-cam": grad_cam(256),
         "growth": growth(),
+        "settings": settings(20, batch_size, steps20),
     }
 
 
@@ -187,6 +215,7 @@ def rehearsal(comparison):
         if "batch_size" in options:
             options["batch_size"] = max(8, options["batch_size"] // QUICK_COUNT)
             least *= options["batch_size"]
+        least = max(least, options.get("steps_per_execution", 1) * options.get("batch_size", 1))
         options["count"] = max(least, options["count"] // QUICK_COUNT)
         return dataclasses.replace(variant, options=options, passes=2)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from utils.data.batches import Batches
+from utils.data.batches import PREFETCHED, Batches
 from utils.model import resnet
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
@@ -100,6 +100,17 @@ def keras_batch_norm(clock, depth, batch_size, count, precision=None):
     with mock.patch.object(resnet, "FusedBatchNormalization", layers.BatchNormalization):
         model = recipe_model(clock, depth, batch_size, images, precision)
     fit_stream(clock, model, images, labels, batch_size)
+
+
+def changed(clock, depth, batch_size, count, *, jit=None, steps_per_execution=1, prefetched=None):
+    """... but for a setting of Keras or of the input: what was tried, see `README.md`."""
+    images, labels = random_images(count)
+    model = recipe_model(clock, depth, batch_size, images)
+    model.steps_per_execution = steps_per_execution
+    if jit is not None:
+        model.jit_compile = jit
+    with mock.patch("utils.data.batches.PREFETCHED", prefetched or PREFETCHED):
+        fit_stream(clock, model, images, labels, batch_size)
 
 
 def in_memory(clock, depth, batch_size, count, precision=None):

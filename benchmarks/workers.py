@@ -5,6 +5,7 @@ maker, a function of one of the modules beside this one, builds what is to be ti
 passes to a `Clock`.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -123,11 +124,9 @@ class Worker:
         Raises:
             RuntimeError: with the error of the process, when it has ended.
         """
-        try:
+        with contextlib.suppress(BrokenPipeError):  # has ended: there is no answer either
             self.process.stdin.write("go\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # has ended: there is no answer either
         return self._answer()
 
     def _answer(self):
@@ -140,7 +139,7 @@ class Worker:
 
     def close(self):
         """Ends the process."""
-        if not self.process.stdin.closed:
+        with contextlib.suppress(BrokenPipeError):  # has ended by itself
             self.process.stdin.close()
         try:
             self.process.wait(timeout=30)
