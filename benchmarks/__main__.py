@@ -1,8 +1,8 @@
 """Measures everything and keeps it as records, from which README's *Performance* is written.
 
 `make bench`, or `python -m benchmarks` in an environment of your own. Each variant runs in a
-process of its own; those of a comparison take turns, so that a slow minute hits all alike. Variants
-whose package is missing are left out. The machine must have nothing else to do.
+process of its own and takes turns with the first one of its comparison, so that a slow minute hits
+both. Variants whose package is missing are left out. The machine must have nothing else to do.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import datetime
 import importlib.util
 import json
 import os
+import statistics
 import time
 from pathlib import Path
 
@@ -41,73 +42,91 @@ def circumstances(quick):
     }
 
 
-def measure(comparison):
-    """Measures the variants of a comparison that can be had.
+def start(variant):
+    """Starts the worker of a variant.
 
-    Returns:
-        Dict of plain values, a record without its circumstances.
+    Raises:
+        RuntimeError: when a package is missing or the worker does not get through its first pass.
     """
-    record = {"title": comparison.title, "alone": comparison.alone}
-    missing = {
-        name: [package for package in variant.needs if not importlib.util.find_spec(package)]
-        for name, variant in comparison.variants.items()
+    missing = [package for package in variant.needs if not importlib.util.find_spec(package)]
+    if missing:
+        raise RuntimeError(f"{', '.join(missing)} not installed")
+    print(f"  {variant.what}", flush=True)
+    return Worker(variant.maker, variant.options, variant.backend, variant.environment)
+
+
+def described(variant, worker, answers):
+    """What was measured of a variant: a dict of plain values; its rate is printed."""
+    measured = {
+        "what": variant.what,
+        "backend": variant.backend,
+        "options": variant.options,
+        "environment": variant.environment,
+        **worker.facts,
+        "seconds": seconds_of(answers),
+        "peak_mb": answers[-1]["peak_mb"],
     }
-    record["left_out"] = {
-        name: f"{comparison.variants[name].what} ({', '.join(packages)} not installed)"
-        for name, packages in missing.items()
-        if packages
-    }
-    for text in record["left_out"].values():
-        print(f"  left out: {text}", flush=True)
-    chosen = {name: one for name, one in comparison.variants.items() if not missing[name]}
-    groups = [{name: one} for name, one in chosen.items()] if comparison.alone else [chosen]
-    record["variants"] = {}
-    for group in groups:
-        record["variants"] |= measure_in_turn(group)
-    # The first variant speaks for all: one machine, and Keras on TensorFlow, which all have.
-    first = next(iter(record["variants"].values()))
-    return record | {"device": first["device"], "versions": all_versions(record["variants"])}
-
-
-def all_versions(variants):
-    """The versions of every process in one dict."""
-    versions = {}
-    for variant in variants.values():
-        versions |= variant["versions"]
-    return versions
-
-
-def measure_in_turn(variants):
-    """Starts a worker for each variant, asks them in turn, and ends them.
-
-    Args:
-        variants: dict of name to `benchmarks.comparisons.Variant`.
-
-    Returns:
-        Dict of name to what was measured.
-    """
-    workers = {}
-    try:
-        for name, one in variants.items():
-            print(f"  starting {one.what}", flush=True)
-            workers[name] = Worker(one.maker, one.options, one.backend, one.environment)
-        answers = in_turn(workers, {name: one.passes for name, one in variants.items()})
-    finally:
-        for worker in workers.values():
-            worker.close()
-    measured = {}
-    for name, one in variants.items():
-        measured[name] = {
-            "what": one.what,
-            "backend": one.backend,
-            "options": one.options,
-            "environment": one.environment,
-            **workers[name].facts,
-            "seconds": [round(answer["seconds"], 5) for answer in answers[name]],
-            "peak_mb": answers[name][-1]["peak_mb"],
-        }
-        print(f"  {spread(rates(measured[name]), 1):>28} images a second: {one.what}", flush=True)
+    print(f"    {spread(rates(measured), 1)} images a second", flush=True)
     return measured
+
+
+def seconds_of(answers):
+    """Seconds of each pass."""
+    return [round(answer["seconds"], 5) for answer in answers]
+
+
+def measure_alone(variants):
+    """Measures variants one after the other: dict of name to what was measured."""
+    measured = {}
+    for name, variant in variants.items():
+        with start(variant) as worker:
+            (answers,) = in_turn([worker], variant.passes)
+        measured[name] = described(variant, worker, answers)
+    return measured
+
+
+def measure_in_pairs(variants):
+    """Measures the first variant in turn with each of the others.
+
+    It stays alive all the time, the others come and go: two networks fit into the memory of a small
+    machine, ten do not.
+
+    Returns:
+        Dict of name to what was measured, and dict of name to why a variant was left out.
+    """
+    (first, reference), *others = variants.items()
+    measured, left_out, of_reference = {first: None}, {}, []
+    with start(reference) as worker:
+        for name, variant in others:
+            try:
+                with start(variant) as other:
+                    ours, theirs = in_turn([worker, other], variant.passes)
+            except RuntimeError as error:
+                print(f"  left out: {variant.what}: {error}", flush=True)
+                left_out[name] = f"{variant.what} ({str(error).splitlines()[0]})"
+                continue
+            of_reference += ours
+            measured[name] = described(variant, other, theirs)
+            measured[name]["reference_seconds"] = seconds_of(ours)
+    if not of_reference:
+        raise SystemExit("Nothing could be measured beside the first variant; see above.")
+    measured[first] = described(reference, worker, of_reference)
+    return measured, left_out
+
+
+def measure(comparison):
+    """Measures a comparison: dict of plain values, a record without its circumstances."""
+    if comparison.alone:
+        measured, left_out = measure_alone(comparison.variants), {}
+    else:
+        measured, left_out = measure_in_pairs(comparison.variants)
+    return {
+        "title": comparison.title,
+        "left_out": left_out,
+        "device": next(iter(measured.values()))["device"],
+        "versions": {k: v for one in measured.values() for k, v in one["versions"].items()},
+        "variants": measured,
+    }
 
 
 def measure_operations(on_gpu, quick):
@@ -118,8 +137,8 @@ def measure_operations(on_gpu, quick):
     depth, batch_size, steps, passes = (11, 16, 2, 2) if quick else (56, 128, 3, 5)
     title = f"Where the time of a training step goes, ResNet{depth}v2, batches of {batch_size}"
     options = {"depth": depth, "batch_size": batch_size, "steps": steps, "passes": passes}
-    worker = Worker("operations.profile", options)
-    worker.close()
+    with Worker("operations.profile", options) as worker:
+        pass  # its first answer has it all
     return {"title": title, "options": options} | worker.facts
 
 
@@ -130,22 +149,22 @@ def draw_growth(record, path):
         record: dict, the record of the comparison `growth`.
         path: PNG file to write.
     """
-    from utils.figures.benchmarks import plot_scaling
+    from utils.figures.benchmarks import plot_scaling  # here: Matplotlib takes its time
     from utils.figures.style import save_png
 
-    panels = []
-    axes = {"images": "count", "depth": "depth", "batch": "batch_size"}
-    labels = {"images": "images", "depth": "depth", "batch": "batch size"}
-    for axis, option in axes.items():
+    times, peaks = [], []
+    axes = {"images": ("count", "images"), "depth": ("depth", "depth")}
+    axes["batch"] = ("batch_size", "batch size")
+    for axis, (option, label) in axes.items():
         points = [v for name, v in record["variants"].items() if name.startswith(f"{axis}-")]
         x = [point["options"][option] for point in points]
-        times = [sorted(point["seconds"]) for point in points]
-        seconds = [(one[len(one) // 2], one[0], one[-1]) for one in times]
-        panels.append((labels[axis], "seconds an epoch", {"ours": (x, *zip(*seconds))}))
-        peaks = [point["peak_mb"] for point in points]
-        if None not in peaks:
-            panels.append((labels[axis], "peak memory (MB)", {"ours": (x, peaks, peaks, peaks)}))
-    save_png(plot_scaling(panels[::2] + panels[1::2]), path)
+        seconds = [point["seconds"] for point in points]
+        curve = (x, *(list(map(f, seconds)) for f in (statistics.median, min, max)))
+        times.append((label, "seconds an epoch", {"ours": curve}))
+        peak = [point["peak_mb"] for point in points]
+        if None not in peak:  # Windows does not tell
+            peaks.append((label, "peak memory (MB)", {"ours": (x, peak, peak, peak)}))
+    save_png(plot_scaling(times + peaks), path)
 
 
 def main(arguments=None):
@@ -167,8 +186,8 @@ def main(arguments=None):
             f"Wait until nothing else runs, then start again."
         )
     begin = time.perf_counter()
-    machine = Worker("machine.describe", {})
-    machine.close()
+    with Worker("machine.describe", {}) as machine:
+        pass  # its first answer is all there is
     on_gpu, precision = machine.facts["on_gpu"], machine.facts["precision"]
     print(f"{machine.facts['device']}, {precision}; records go to {output}", flush=True)
     tables = comparisons(on_gpu, precision)

@@ -137,6 +137,12 @@ class Worker:
         error = "\n".join(self.errors.read().splitlines()[-15:])
         raise RuntimeError(f"{self.name} has ended without an answer. Its last words:\n{error}")
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
     def close(self):
         """Ends the process."""
         with contextlib.suppress(BrokenPipeError):  # has ended by itself
@@ -154,18 +160,14 @@ def in_turn(workers, passes):
     """Asks for passes again and again in turn, so that a slow minute hits all alike.
 
     Args:
-        workers: dict of name to `Worker`.
-        passes: dict of name to the number of its passes.
+        workers: list of `Worker`.
+        passes: int >= 1, how often each is asked.
 
     Returns:
-        Dict of name to the list of its answers.
+        A list of answers for each worker.
     """
-    answers = {name: [] for name in workers}
-    for turn in range(max(passes.values())):
-        for name, worker in workers.items():
-            if turn < passes[name]:
-                answers[name].append(worker.run())
-    return answers
+    turns = [[worker.run() for worker in workers] for _ in range(passes)]
+    return [list(answers) for answers in zip(*turns)]
 
 
 def main(arguments):

@@ -84,20 +84,56 @@ def test_variants_are_timed_often_enough_and_a_rehearsal_is_small():
             assert variant.options["depth"] == 11 and variant.passes == 2
 
 
-def test_a_variant_without_its_package_is_left_out_and_said(monkeypatch, capsys):
-    monkeypatch.setattr(command, "measure_in_turn", lambda group: dict.fromkeys(group, FACTS))
+class FakeWorker:
+    """Takes a second a pass, as long as its maker is sound."""
+
+    facts = {"images": 10, "device": "CPU", "versions": {"keras": "3"}}
+
+    def __init__(self, maker, *_):
+        self.maker = maker
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self):
+        if self.maker == "m.broken":
+            raise RuntimeError("m.broken has ended\nand more")
+        return {"seconds": 1.0 if self.maker == "m.first" else 2.0, "peak_mb": 5}
+
+
+def test_what_cannot_be_measured_is_left_out_and_said(monkeypatch, capsys):
+    monkeypatch.setattr(command, "Worker", FakeWorker)
     variants = {
-        "here": comparisons.Variant("one", "m.f", {}, needs=("json",)),
+        "first": comparisons.Variant("one", "m.first", {}, needs=("json",)),
         "missing": comparisons.Variant("another", "m.f", {}, needs=("no_such_package",)),
+        "broken": comparisons.Variant("a third", "m.broken", {}),
+        "slow": comparisons.Variant("a fourth", "m.slow", {}),
+        "slower": comparisons.Variant("a fifth", "m.slower", {}, passes=6),
     }
     record = command.measure(comparisons.Comparison("title", variants))
-    assert list(record["variants"]) == ["here"]
-    assert record["left_out"] == {"missing": "another (no_such_package not installed)"}
+    assert list(record["variants"]) == ["first", "slow", "slower"]
+    assert record["left_out"] == {
+        "missing": "another (no_such_package not installed)",
+        "broken": "a third (m.broken has ended)",
+    }
     assert "left out: another" in capsys.readouterr().out
+    assert record["variants"]["first"]["seconds"] == [1.0] * 11
+    assert record["variants"]["slower"]["reference_seconds"] == [1.0] * 6
+    assert record["variants"]["slower"]["seconds"] == [2.0] * 6
     assert record["device"] == "CPU" and record["versions"] == {"keras": "3"}
 
 
-FACTS = {"device": "CPU", "versions": {"keras": "3"}}
+def test_variants_that_are_measured_alone_have_no_reference(monkeypatch):
+    monkeypatch.setattr(command, "Worker", FakeWorker)
+    variants = {name: comparisons.Variant(name, f"m.{name}", {}) for name in ("first", "slow")}
+    record = command.measure(comparisons.Comparison("title", variants, alone=True))
+    assert [len(one["seconds"]) for one in record["variants"].values()] == [5, 5]
+    assert not any("reference_seconds" in one for one in record["variants"].values())
+
+
 # Answers as a worker does, and says what it was given.
 FAKE_PYTHON = """#!/bin/sh
 echo noise
@@ -139,8 +175,7 @@ class Counter:
 
 
 def test_workers_take_turns():
-    pair = {"a": Counter(), "b": Counter()}
-    assert workers.in_turn(pair, {"a": 3, "b": 2}) == {"a": [1, 3, 5], "b": [2, 4]}
+    assert workers.in_turn([Counter(), Counter()], 3) == [[1, 3, 5], [2, 4, 6]]
 
 
 def test_a_process_leaves_unset_what_it_is_told_to(monkeypatch):
@@ -187,6 +222,27 @@ def test_the_generator_of_2019_augments_each_image():
     batch, chosen = next(training.augmented_on_host(images, labels, 16))
     assert batch.shape == (16, 32, 32, 3) and batch.dtype == np.float32 and len(chosen) == 16
     assert sum(any((one == image).all() for image in images) for one in batch) <= 4
+
+
+def test_growth_is_drawn_with_median_and_range(monkeypatch):
+    def point(value, option, x):
+        return {"options": {option: x}, "seconds": [3 * value, value, 2 * value], "peak_mb": 7 * x}
+
+    variants = {
+        f"{axis}-{x}": point(value, option, x)
+        for axis, option in (("images", "count"), ("depth", "depth"), ("batch", "batch_size"))
+        for value, x in ((1.0, 10), (2.0, 20))
+    }
+    drawn = []
+    figures = types.SimpleNamespace(plot_scaling=drawn.append)
+    monkeypatch.setitem(sys.modules, "utils.figures.benchmarks", figures)
+    monkeypatch.setattr("utils.figures.style.save_png", lambda figure, path: None)
+    command.draw_growth({"variants": variants}, "figure.png")
+    (panels,) = drawn
+    time = {"ours": ([10, 20], [2.0, 4.0], [1.0, 2.0], [3.0, 6.0])}
+    memory = {"ours": ([10, 20], [70, 140], [70, 140], [70, 140])}
+    assert [panel[2] for panel in panels] == [time] * 3 + [memory] * 3
+    assert [panel[0] for panel in panels] == ["images", "depth", "batch size"] * 2
 
 
 def test_an_unknown_name_is_refused(capsys):

@@ -1,7 +1,7 @@
 """Reads what `make bench` has measured, and shows it as the README's *Performance*.
 
-A record is a file `runs/benchmarks/<name>.json`, written by `python -m benchmarks`. The times in it
-are those of passes that took turns in one run, so ratios are taken pass by pass, within the run.
+A record is a file `runs/benchmarks/<name>.json`, written by `python -m benchmarks`. The first
+variant took turns with each of the others in one run, so ratios are taken turn by turn.
 """
 
 import json
@@ -67,22 +67,18 @@ def rates(variant):
 
 
 def speedups(record, name):
-    """How many times as fast as a variant the first one of a record is, in every turn.
+    """How many times as fast as a variant the first one of its record is, in every turn.
 
     Args:
         record: dict from `read_benchmarks` with `variants`.
-        name: key of the variant.
+        name: key of the variant, which took turns with the first one.
 
     Returns:
-        List of floats, one for each turn that both took.
+        List of floats, one a turn.
     """
-    first = next(iter(record["variants"].values()))
-    return [a / b for a, b in zip(rates(first), rates(record["variants"][name]))]
-
-
-def slowest(variant):
-    """The slowest pass of a variant over its median pass; 1.0 when all are alike."""
-    return max(variant["seconds"]) / statistics.median(variant["seconds"])
+    first, variant = next(iter(record["variants"].values())), record["variants"][name]
+    turns = zip(variant["reference_seconds"], variant["seconds"], strict=True)
+    return [first["images"] / a / (variant["images"] / b) for a, b in turns]
 
 
 def build_seconds(variant):
@@ -129,23 +125,20 @@ def conditions(record):
 
 
 def comparison_table(record):
-    """Markdown table of the variants; all numbers are medians with smallest and largest."""
-    lines = [
-        "| what | precision | images a second | the first is ... times as fast | slowest pass over "
-        "median | import + build, s | peak memory, MB |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    """Markdown table of the variants; rates and ratios are medians with smallest and largest."""
+    head = ("what", "precision", "images a second", "slowest pass / median")
+    head += ("import + build, s", "peak memory, MB", "the first is ... times as fast")
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     for name, variant in record["variants"].items():
         peak = variant["peak_mb"]
         cells = (
             variant["what"],
             variant["precision"],
             spread(rates(variant), 0),
-            # Growth compares nothing: its variants did not take turns.
-            "" if record.get("alone") else spread(speedups(record, name), 2),
-            f"{slowest(variant):.2f}",
+            f"{max(variant['seconds']) / statistics.median(variant['seconds']):.2f}",
             f"{variant['import_seconds']:.1f} + {build_seconds(variant):.1f}",
-            "" if peak is None else f"{peak:,}",
+            "not measured" if peak is None else f"{peak:,}",
+            spread(speedups(record, name), 2) if "reference_seconds" in variant else "–",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
