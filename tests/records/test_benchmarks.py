@@ -84,8 +84,9 @@ def test_numbers_by_hand():
 def test_shows_every_variant_the_machine_and_what_is_missing(tmp_path):
     text = benchmarks.performance_block(write(tmp_path, training=comparison()))
     assert "### Training step" in text
-    assert "| ours | float32 | 50 (25 to 50) | 2.00 | 4.0 + 10.0 | 1,234 | – |" in text
-    row = "| another | float32 | 12 (12 to 25) | 1.00 | 4.0 + 8.0 | 1,234 | 4.00 (2.00 to 4.00) |"
+    assert "| ours | float32 | 50.0 (25.0 to 50.0) | 2.00 | 4.0 + 10.0 | 1,234 | – |" in text
+    rate, ratio = "12.5 (12.5 to 25.0)", "4.00 (2.00 to 4.00)"
+    row = f"| another | float32 | {rate} | 1.00 | 4.0 + 8.0 | 1,234 | {ratio} |"
     assert row in text.splitlines()
     for part in ("CPU (Some, 2 cores)", "tensorflow 2.21.0", "`0123456`", "2026-11-25", "0.0."):
         assert part in text
@@ -106,7 +107,14 @@ def test_growth_has_a_figure_and_no_ratios(tmp_path):
     (tmp_path / "scaling.png").touch()
     text = benchmarks.performance_block(write(tmp_path, growth=record))
     assert "](runs/benchmarks/scaling.png)" in text and "Left out" not in text
-    assert "| another | float32 | 12 (12 to 25) | 1.00 | 4.0 + 8.0 | 1,234 | – |" in text
+    assert "| another | float32 | 12.5 (12.5 to 25.0) | 1.00 | 4.0 + 8.0 | 1,234 | – |" in text
+
+
+def test_training_comes_first_and_unknown_names_last(tmp_path):
+    names = ("grad-cam", "growth", "prediction", "a-new-one", "training-resnet20v2")
+    write(tmp_path, **dict.fromkeys(names, comparison()))
+    expected = ["training-resnet20v2", "growth", "prediction", "a-new-one", "grad-cam"]
+    assert list(benchmarks.read_benchmarks(tmp_path)) == expected
 
 
 def test_without_records_it_says_what_makes_them(tmp_path):
