@@ -93,10 +93,6 @@ def training(depth, batch_size, steps, precision, parts):
             "keras-batch-norm": Variant(
                 "ours with Keras's batch normalization", "training.keras_batch_norm", options
             ),
-            "range-test": Variant(
-                "ours in the range test, keeping and restoring included",
-                *("training.lr_range_test", {**options, "count": 12 * batch_size}),
-            ),
         }
     else:
         variants |= {
@@ -104,6 +100,10 @@ def training(depth, batch_size, steps, precision, parts):
                 "the way of 2019: a Python generator, NumPy shifts, flips and erases each image",
                 *("training.python_generator", shorter),
                 environment=UNSET,
+            ),
+            "range-test": Variant(
+                "ours in the range test",
+                *("training.lr_range_test", {**options, "count": 9 * batch_size}),
             ),
             "ours-jax": Variant(
                 "ours on JAX",
@@ -209,7 +209,7 @@ def rehearsal(comparison):
 
     def small(variant):
         options = {**variant.options, "depth": 11}
-        least = 12 if variant.maker.endswith("range_test") else 1
+        least = 9 if variant.maker.endswith("range_test") else 1
         if "batch_size" in options:
             options["batch_size"] = max(8, options["batch_size"] // QUICK_COUNT)
             least *= options["batch_size"]

@@ -5,6 +5,7 @@ Each function is a maker for `benchmarks.workers`; all train `resnet_v2` on rand
 
 import dataclasses
 import itertools
+import time
 from unittest import mock
 
 import keras
@@ -230,10 +231,30 @@ def erase(image, rng, share):
             return
 
 
+class TimedBatch:
+    """A source of one and the same batch that notes when it is asked for it."""
+
+    def __init__(self, batch):
+        self.batch, self.asked = batch, []
+
+    def __iter__(self):
+        while True:
+            self.asked.append(time.perf_counter())
+            yield self.batch
+
+
 def lr_range_test(clock, depth, batch_size, count, precision=None):
-    """A whole range test, keeping and restoring included, of as many steps as a pass has."""
+    """Steps of the range test: the time between two batches that it asks for.
+
+    A pass is a range test of two steps more than `count` images take: the first one compiles, the
+    last one is not followed by another.
+    """
     images, labels = random_images(batch_size)
     model = recipe_model(clock, depth, batch_size, images, precision)
-    clock.describe(count, clock.precision)
-    batch, steps = [(images, labels)], count // batch_size
-    clock.repeat(lambda: range_test(model, batch, start_lr=1e-6, end_lr=1e-3, num_steps=steps))
+    steps = count // batch_size
+    clock.describe(steps * batch_size, clock.precision)
+    while True:
+        clock.begin()
+        source = TimedBatch((images, labels))
+        range_test(model, source, start_lr=1e-6, end_lr=1e-3, num_steps=steps + 2)
+        clock.end(source.asked[-1] - source.asked[1])

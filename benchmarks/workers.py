@@ -42,10 +42,14 @@ class Clock:
             raise SystemExit
         self.start = time.perf_counter()
 
-    def end(self):
-        """Answers with the seconds of the pass; at the end of the first one, with the facts."""
+    def end(self, seconds=None):
+        """Answers with the seconds of the pass; at the end of the first one, with the facts.
+
+        Args:
+            seconds: float, if something else than all since `begin` counts.
+        """
         now = time.perf_counter()
-        answer = {"seconds": now - self.start, "peak_mb": peak_memory()}
+        answer = {"seconds": seconds or now - self.start, "peak_mb": peak_memory()}
         if self.facts is None:
             runtime = describe_runtime()
             self.facts = answer = {

@@ -217,6 +217,21 @@ def test_our_training_is_timed_epoch_by_epoch(capsys, monkeypatch):
     assert all(one["seconds"] > 0 for one in passes)
 
 
+def test_steps_of_the_range_test_are_timed_between_batches(capsys, monkeypatch):
+    def range_test(model, source, *, start_lr, end_lr, num_steps):
+        batches = iter(source)
+        asked = [next(batches) and source.asked[-1] for _ in range(num_steps)]
+        source.asked[:] = [0.5 * step for step in range(num_steps)]
+        assert num_steps == 11 and len(asked) == 11
+
+    monkeypatch.setattr(training, "range_test", range_test)
+    monkeypatch.setattr(training, "recipe_model", lambda clock, *_: clock.describe(0, "float32"))
+    facts, one = answers(
+        capsys, monkeypatch, training.lr_range_test, 1, depth=11, batch_size=4, count=36
+    )
+    assert facts["images"] == 36 and one["seconds"] == 9 * 0.5
+
+
 def test_the_generator_of_2019_augments_each_image():
     images, labels = training.random_images(40)
     batch, chosen = next(training.augmented_on_host(images, labels, 16))
