@@ -18,12 +18,13 @@ endif
 export KERAS_BACKEND ?= tensorflow
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help run test peers lint readme colab clean setup
+.PHONY: help run test peers bench lint readme colab clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
+	@echo 'make bench   measure speed and memory beside other libraries (20 idle minutes, several GB)'
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
 	@echo 'make colab REPO=owner/name  enter the public address: badge and links appear'
@@ -50,6 +51,10 @@ peers:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt
 	@KERAS_BACKEND=tensorflow $(PYTHON_ENV) -m pytest tests/explain/test_peers.py tests/explain/test_backends.py
 	@KERAS_BACKEND=torch $(PYTHON_ENV) -m pytest tests/explain/test_peers.py tests/explain/test_backends.py
+
+bench:
+	@bash scripts/setup.sh requirements.txt requirements-peers.txt
+	@$(PYTHON_ENV) -m benchmarks $(if $(filter command line,$(origin QUICK)),--quick)
 
 lint: setup
 	@$(PYTHON_ENV) -m ruff check .

@@ -1,114 +1,64 @@
-"""How many Grad-CAM maps a second, beside a plain forward pass and beside two other libraries?
-
-`python -m benchmarks.grad_cam` times passes over the same images in turn: Keras's compiled forward
-pass, ours, tf-keras-vis in this process and pytorch-grad-cam in a second one, since it needs Keras
-on PyTorch. The peers take part where they are installed (`make peers`). The ratios are those of
-median times. Nothing is asserted: machines are noisy.
-"""
-
-import argparse
-import importlib.util
-import statistics
+"""Grad-CAM maps beside a forward pass and two other libraries; makers for `benchmarks.workers`."""
 
 import keras
-import numpy as np
 
-from benchmarks.workers import Worker, in_turn, serve, timed
+from benchmarks.training import random_images
 from utils.explain.grad_cam import GradCAM
 from utils.model.resnet import resnet_v2
-from utils.runtime import describe_runtime
 
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # those of CIFAR-10
+DTYPE = "float32"  # pytorch-grad-cam takes no other
 
 
-def make_model(depth, dtype):
-    """The same network for everybody, with float pixels, since the peers cannot take others."""
+def prepare(clock, depth, batch_size, count):
+    """The same network for everybody, with float pixels, since the peers cannot take others.
+
+    Returns:
+        A `keras.Model` and its batches, a list of float32 (batch size, 32, 32, 3).
+    """
+    clock.describe(count, DTYPE)
     keras.utils.set_random_seed(0)
-    model = resnet_v2(depth, mean=MEAN, std=STD, dtype=dtype)
+    model = resnet_v2(depth, mean=MEAN, std=STD, dtype=DTYPE)
     twin = keras.models.clone_model(model, input_tensors=keras.Input((32, 32, 3)))
     twin.set_weights(model.get_weights())
-    return twin
+    images = random_images(count)[0].astype("float32")
+    return twin, [images[at : at + batch_size] for at in range(0, count, batch_size)]
 
 
-def batches(images, size):
-    """The images in parts of one size."""
-    return [images[at : at + size] for at in range(0, len(images), size)]
-
-
-def forward_pass(model, images, size):
+def forward_pass(clock, depth, batch_size, count):
     """Logits by the step that Keras compiles for `predict`."""
-    parts = batches(images, size)
-    return lambda: [model.predict_on_batch(part) for part in parts]
+    model, batches = prepare(clock, depth, batch_size, count)
+    clock.repeat(lambda: [model.predict_on_batch(x) for x in batches])
 
 
-def ours(model, images, size):
+def ours(clock, depth, batch_size, count):
     """Maps of the predicted classes."""
+    model, batches = prepare(clock, depth, batch_size, count)
     explain = GradCAM(model)
-    return lambda: explain(images, batch_size=size)
+    clock.repeat(lambda: [explain(x, batch_size=batch_size) for x in batches])
 
 
-def tf_keras_vis(model, images, size):
+def tf_keras_vis(clock, depth, batch_size, count):
     """Maps of class 3, at native resolution as ours."""
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    explain, parts = Gradcam(model, clone=False), batches(images, size)
+    model, batches = prepare(clock, depth, batch_size, count)
+    explain = Gradcam(model, clone=False)
     options = {"penultimate_layer": "last_relu", "seek_penultimate_conv_layer": False}
     options |= {"expand_cam": False, "normalize_cam": False}
-    return lambda: [explain(CategoricalScore([3] * len(x)), x, **options) for x in parts]
+    clock.repeat(lambda: [explain(CategoricalScore([3] * len(x)), x, **options) for x in batches])
 
 
-def pytorch_grad_cam(model, images, size):
+def pytorch_grad_cam(clock, depth, batch_size, count):
     """Maps of class 3; it always resizes them, here to 32 x 3, which is little work."""
     import torch
     from pytorch_grad_cam import GradCAM as Peer
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+    model, batches = prepare(clock, depth, batch_size, count)
     layer = [model.get_layer("last_relu")]
     explain = Peer(model, layer, reshape_transform=lambda tensor: tensor.permute(0, 3, 1, 2))
-    parts = [torch.as_tensor(part) for part in batches(images, size)]
-    targets = [ClassifierOutputTarget(3)] * size
-    return lambda: [explain(part, targets[: len(part)]) for part in parts]
-
-
-def main(arguments=None):
-    """Parses the command line, measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.grad_cam", description=__doc__)
-    parser.add_argument("--depth", type=int, default=56)
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--images", type=int, default=256, help="images in one pass")
-    parser.add_argument("--repeat", type=int, default=7, help="passes of each")
-    parser.add_argument("--precision", default="float32", help="Keras dtype policy")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args(arguments)
-    model = make_model(args.depth, args.precision)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (args.images, 32, 32, 3)).astype("float32")
-    if args.serve:
-        return serve(pytorch_grad_cam(model, images, args.batch_size), args.precision)
-    kinds = {"forward pass": forward_pass, "ours": ours}
-    if importlib.util.find_spec("tf_keras_vis") and keras.backend.backend() == "tensorflow":
-        kinds["tf-keras-vis"] = tf_keras_vis
-    passes = {name: make(model, images, args.batch_size) for name, make in kinds.items()}
-    for run in passes.values():
-        run()  # compiles
-    measures = {name: lambda run=run: timed(run) for name, run in passes.items()}
-    if importlib.util.find_spec("pytorch_grad_cam"):
-        options = ("depth", "batch_size", "images", "precision")
-        words = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in options]
-        peer = Worker("benchmarks.grad_cam", ["--serve", *words], backend="torch")
-        measures["pytorch-grad-cam"] = peer.seconds
-    seconds = in_turn(measures, args.repeat)
-    device = describe_runtime().device
-    print(f"{device}; ResNet{args.depth}v2 in {args.precision}, {args.images} images")
-    base = statistics.median(seconds["ours"])
-    for name, times in seconds.items():
-        ratios = sorted(one / mine for one, mine in zip(times, seconds["ours"]))
-        print(
-            f"{name:>16}: {args.images / statistics.median(times):8.1f} images a second, time "
-            f"{statistics.median(times) / base:5.2f} of ours ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    batches = [torch.as_tensor(x) for x in batches]
+    targets = [ClassifierOutputTarget(3)] * batch_size
+    clock.repeat(lambda: [explain(x, targets[: len(x)]) for x in batches])

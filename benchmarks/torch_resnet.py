@@ -1,9 +1,10 @@
-"""ResNet v2 in plain PyTorch: the layers of `utils.model.resnet.resnet_v2`, to be timed beside it."""
+"""ResNet v2 in plain PyTorch: the layers of `utils.model.resnet.resnet_v2`, timed beside it."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.training import random_images
 from utils.model.resnet import STAGE_WIDTHS
 
 
@@ -52,32 +53,36 @@ class ResNet(nn.Module):
         return self.logits(functional.relu(self.norm(x)).mean(dim=(2, 3)))
 
 
-def training_pass(depth, images, labels, batch_size, compiled):
-    """A function that trains one pass: bfloat16, channels last, the images on the device already.
+def train(clock, depth, batch_size, count, precision, compiled):
+    """A maker for `benchmarks.workers`: channels last, no augmentation, images on the device.
 
     Args:
+        clock: `benchmarks.workers.Clock`.
         depth: int, 9n + 2.
-        images: uint8 (n, 32, 32, 3).
-        labels: int (n,).
         batch_size: int.
+        count: int, images in a pass.
+        precision: Keras dtype policy that suits the device; PyTorch has `autocast` for it.
         compiled: bool, whether to use `torch.compile`.
     """
+    clock.describe(count, precision)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = ResNet(depth).to(device, memory_format=torch.channels_last)
     step_model = torch.compile(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    images, labels = random_images(count)
     pixels = torch.as_tensor(images, device=device).permute(0, 3, 1, 2).float().div(255)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    classes = torch.as_tensor(labels, device=device)
+    classes = torch.as_tensor(labels, device=device).long()
+    mixed = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}.get(precision)
 
     def run():
-        for at in range(0, len(pixels), batch_size):
+        for at in range(0, count, batch_size):
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(device, torch.bfloat16):
+            with torch.autocast(device, mixed or torch.bfloat16, enabled=mixed is not None):
                 logits = step_model(pixels[at : at + batch_size])
             loss = functional.cross_entropy(logits.float(), classes[at : at + batch_size])
             loss.backward()
             optimizer.step()
-        return loss.item()  # waits for the device
+        loss.item()  # waits for the device
 
-    return run
+    clock.repeat(run)

@@ -1,101 +1,191 @@
-"""Processes that measure in turn: what needs another Keras backend needs a process of its own."""
+"""Processes that measure in turn: each variant has memory and settings of its own.
 
+`Worker` is the side that asks; `python -m benchmarks.workers` is the side that computes. There a
+maker, a function of one of the modules beside this one, builds what is to be timed and hands its
+passes to a `Clock`.
+"""
+
+import contextlib
+import importlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
-from utils.runtime import describe_runtime
+from utils.runtime import describe_runtime, quiet_backend
+
+RESULT = "benchmark: "  # begins the lines that are meant for the other side
 
 
-def timed(run):
-    """Seconds of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+class Clock:
+    """In the worker: times passes, each after the other side has asked for it.
 
-
-def in_turn(measures, repeat):
-    """Measures again and again in turn, so that a slow minute hits all alike.
+    The first pass compiles and is not waited for.
 
     Args:
-        measures: dict of name to a function that returns seconds.
-        repeat: int >= 1, how often each is called.
-
-    Returns:
-        Dict of name to a list of seconds.
+        started: what `time.perf_counter()` said when the process began.
+        imported: ... and when it had imported its backend.
     """
-    seconds = {name: [] for name in measures}
-    for _ in range(repeat):
-        for name, measure in measures.items():
-            seconds[name].append(measure())
-    return seconds
+
+    def __init__(self, started, imported):
+        self.started, self.imported, self.facts = started, imported, None
+
+    def describe(self, images, precision):
+        """Notes how many images a pass has and what it computes in; before the first pass."""
+        self.images, self.precision = images, precision
+
+    def begin(self):
+        """Waits until a pass is asked for; ends the process when no more will be."""
+        if self.facts is not None and not sys.stdin.readline():
+            raise SystemExit
+        self.start = time.perf_counter()
+
+    def end(self, seconds=None):
+        """Answers with the seconds of the pass; at the end of the first one, with the facts.
+
+        Args:
+            seconds: float, if something else than all since `begin` counts.
+        """
+        now = time.perf_counter()
+        answer = {"seconds": seconds or now - self.start, "peak_mb": peak_memory()}
+        if self.facts is None:
+            runtime = describe_runtime()
+            self.facts = answer = {
+                "images": self.images,
+                "precision": self.precision,
+                "device": runtime.device,
+                "versions": runtime.versions(),
+                "settings": runtime.settings,
+                "import_seconds": self.imported - self.started,
+                "first_pass_seconds": now - self.imported,
+            }
+        tell(answer)
+
+    def repeat(self, run):
+        """Calls a function without arguments for each pass."""
+        while True:
+            self.begin()
+            run()
+            self.end()
 
 
-def serve(run, precision):
-    """In the worker: calls once, to compile, and says so; then once for each line of input.
+def tell(answer):
+    """Hands plain values to the other side."""
+    print(RESULT + json.dumps(answer), flush=True)
 
-    Args:
-        run: function without arguments.
-        precision: str, what it computes in, to be kept with its times.
-    """
-    run()
-    runtime = describe_runtime()
-    facts = {"device": runtime.device, "versions": runtime.versions(), "precision": precision}
-    print(f"ready {json.dumps(facts)}", flush=True)
-    for _ in sys.stdin:
-        print(timed(run), flush=True)
+
+def peak_memory():
+    """The most memory that this process ever had, in MB; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
 
 
 class Worker:
-    """A benchmark module in a process of its own, which ends in `serve`.
+    """A maker in a process of its own.
 
     Attributes:
-        facts: dict, `device`, `versions` and `precision` of the process.
+        facts: dict, the first answer of the process.
 
     Args:
-        module: str, as `python -m` takes it.
-        arguments: list of str.
+        maker: str, `"module.function"` of this package, called with a `Clock` and the options.
+        options: dict of plain values.
         backend: name of the Keras backend.
+        environment: dict of variables to set; None leaves a variable to the backend, unset.
 
     Raises:
-        RuntimeError: when the process ends before it is ready; its error is on the screen.
+        RuntimeError: with the error of the process, when it ends before its first answer.
     """
 
-    def __init__(self, module, arguments, backend):
-        self.name = f"{module} {' '.join(arguments)}"
+    def __init__(self, maker, options, backend="tensorflow", environment=None):
+        self.name = f"{maker} {json.dumps(options)}"
         # Several processes share a GPU: none may take all of its memory at once.
         settings = {"KERAS_BACKEND": backend, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        settings["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        settings |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | (environment or {})
+        unset = [name for name, value in settings.items() if value is None]
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=os.environ | settings,
+            [sys.executable, "-m", "benchmarks.workers", maker, json.dumps(options), *unset],
+            env=os.environ | {name: value for name, value in settings.items() if value is not None},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
         )
-        for line in self.process.stdout:
-            word, _, facts = line.partition(" ")
-            if word == "ready":
-                self.facts = json.loads(facts)
-                return
-        raise RuntimeError(f"{self.name} did not start; see its error above.")
+        self.facts = self._answer()
 
-    def seconds(self):
-        """Seconds of one pass in the worker.
+    def run(self):
+        """Asks for one pass.
+
+        Returns:
+            Dict, `seconds` of the pass and `peak_mb` of the process.
 
         Raises:
-            RuntimeError: when the process has ended.
+            RuntimeError: with the error of the process, when it has ended.
         """
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{self.name} has ended; see its error above.")
-        return float(answer)
+        with contextlib.suppress(BrokenPipeError):  # has ended: there is no answer either
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self):
+        for line in self.process.stdout:
+            if line.startswith(RESULT):
+                return json.loads(line.removeprefix(RESULT))
+        self.errors.seek(0)
+        error = "\n".join(self.errors.read().splitlines()[-15:])
+        raise RuntimeError(f"{self.name} has ended without an answer. Its last words:\n{error}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
 
     def close(self):
         """Ends the process."""
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
+        with contextlib.suppress(BrokenPipeError):  # has ended by itself
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
+
+def in_turn(workers, passes):
+    """Asks for passes again and again in turn, so that a slow minute hits all alike.
+
+    Args:
+        workers: list of `Worker`.
+        passes: int >= 1, how often each is asked.
+
+    Returns:
+        A list of answers for each worker.
+    """
+    turns = [[worker.run() for worker in workers] for _ in range(passes)]
+    return [list(answers) for answers in zip(*turns)]
+
+
+def main(arguments):
+    """Serves one maker: its name, its options as JSON, names of variables to leave unset."""
+    started = time.perf_counter()
+    maker, options, *unset = arguments
+    for name in unset:  # set when `utils` was imported
+        os.environ.pop(name, None)
+    quiet_backend()
+    imported = time.perf_counter()
+    module, function = maker.rsplit(".", 1)
+    function = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+    function(Clock(started, imported), **json.loads(options))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

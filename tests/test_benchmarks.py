@@ -1,15 +1,29 @@
-"""What the benchmarks count and how they talk to their workers; their times are not tested."""
+"""What the benchmarks count, and how they talk to their workers; their times are not tested."""
+
+import importlib
+import inspect
+import io
+import json
+import os
+import sys
+import types
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
-from benchmarks import workers
-from benchmarks.throughput import counted_bytes
+from benchmarks import __main__ as command
+from benchmarks import comparisons, training, workers
 from utils.model.resnet import resnet_v2
+
+TABLES = comparisons.comparisons(False, "float32") | {
+    "on a GPU": comparisons.training(56, 512, 98, "mixed_bfloat16", parts=True)
+}
 
 
 def test_counted_bytes_by_hand():
+    counted_bytes = pytest.importorskip("benchmarks.operations").counted_bytes
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, padding="same")(inputs)  # reads 192, writes 256
     y = layers.BatchNormalization()(x)  # reads 256 twice, writes 256
@@ -19,6 +33,24 @@ def test_counted_bytes_by_hand():
     once = 192 + 256 + 3 * 256 + 3 * 256
     assert counted_bytes(model) == 3 * 2 * once
     assert counted_bytes(model, itemsize=4) == 3 * 4 * once
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("Conv2D", "convolution, forward"),
+        ("_FusedConv2D", "convolution, forward"),
+        ("_MklNativeConv2DBackpropFilter", "convolution, gradient of the kernel"),
+        ("Conv2DBackpropInput", "convolution, gradient of the input"),
+        ("FusedBatchNormV3", "batch normalization, forward"),
+        ("FusedBatchNormGradV3", "batch normalization, gradient"),
+        ("ReluGrad", "ReLU, gradient"),
+        ("AddN", "sums (residuals, gradients)"),
+        ("ResourceApplyGradientDescent", "rest"),
+    ],
+)
+def test_kinds_of_operations(operation, kind):
+    assert pytest.importorskip("benchmarks.operations").kind_of(operation) == kind
 
 
 @pytest.mark.parametrize("depth", [11, 56])
@@ -32,19 +64,205 @@ def test_plain_pytorch_has_the_parameters_of_ours(depth):
     assert count == resnet_v2(depth).count_params()
 
 
-def test_a_worker_serves_until_it_ends(tmp_path, monkeypatch):
-    (tmp_path / "toy.py").write_text(
-        "import sys\n"
-        "print('something else')\n"
-        "if 'broken' in sys.argv: sys.exit(1)\n"
-        'print(\'ready {"precision": "float32"}\', flush=True)\n'
-        "for number, _ in zip(range(2), sys.stdin): print(0.5 + number, flush=True)\n"
+@pytest.mark.parametrize("name", TABLES)
+def test_every_maker_takes_the_options_of_its_variants(name):
+    for comparison in (TABLES[name], comparisons.rehearsal(TABLES[name])):
+        for variant in comparison.variants.values():
+            module, function = variant.maker.split(".")
+            if module == "torch_resnet":
+                pytest.importorskip("torch")
+            maker = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+            inspect.signature(maker).bind(None, **variant.options)
+            count, batch_size = variant.options["count"], variant.options.get("batch_size", 1)
+            assert count >= batch_size, variant
+
+
+def test_variants_are_timed_often_enough_and_a_rehearsal_is_small():
+    for comparison in TABLES.values():
+        assert all(variant.passes >= 5 for variant in comparison.variants.values())
+        for variant in comparisons.rehearsal(comparison).variants.values():
+            assert variant.options["depth"] == 11 and variant.passes == 2
+
+
+class FakeWorker:
+    """Takes a second a pass, as long as its maker is sound."""
+
+    facts = {"images": 10, "device": "CPU", "versions": {"keras": "3"}}
+
+    def __init__(self, maker, *_):
+        self.maker = maker
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self):
+        if self.maker == "m.broken":
+            raise RuntimeError("m.broken has ended\nand more")
+        return {"seconds": 1.0 if self.maker == "m.first" else 2.0, "peak_mb": 5}
+
+
+def test_what_cannot_be_measured_is_left_out_and_said(monkeypatch, capsys):
+    monkeypatch.setattr(command, "Worker", FakeWorker)
+    variants = {
+        "first": comparisons.Variant("one", "m.first", {}, needs=("json",)),
+        "missing": comparisons.Variant("another", "m.f", {}, needs=("no_such_package",)),
+        "broken": comparisons.Variant("a third", "m.broken", {}),
+        "slow": comparisons.Variant("a fourth", "m.slow", {}),
+        "slower": comparisons.Variant("a fifth", "m.slower", {}, passes=6),
+    }
+    record = command.measure(comparisons.Comparison("title", variants))
+    assert list(record["variants"]) == ["first", "slow", "slower"]
+    assert record["left_out"] == {
+        "missing": "another (no_such_package not installed)",
+        "broken": "a third (m.broken has ended)",
+    }
+    assert "left out: another" in capsys.readouterr().out
+    assert record["variants"]["first"]["seconds"] == [1.0] * 11
+    assert record["variants"]["slower"]["reference_seconds"] == [1.0] * 6
+    assert record["variants"]["slower"]["seconds"] == [2.0] * 6
+    assert record["device"] == "CPU" and record["versions"] == {"keras": "3"}
+
+
+def test_variants_that_are_measured_alone_have_no_reference(monkeypatch):
+    monkeypatch.setattr(command, "Worker", FakeWorker)
+    variants = {name: comparisons.Variant(name, f"m.{name}", {}) for name in ("first", "slow")}
+    record = command.measure(comparisons.Comparison("title", variants, alone=True))
+    assert [len(one["seconds"]) for one in record["variants"].values()] == [5, 5]
+    assert not any("reference_seconds" in one for one in record["variants"].values())
+
+
+# Answers as a worker does, and says what it was given.
+FAKE_PYTHON = """#!/bin/sh
+echo noise
+echo trouble >&2
+[ "$4" != '{"broken": 1}' ] || exit 1
+echo "benchmark: [\\"$3 $5\\", \\"$ONE\\", \\"$KERAS_BACKEND\\"]"
+read line && echo 'benchmark: {"seconds": 0.5}'
+"""
+
+
+@pytest.fixture
+def fake_python(tmp_path, monkeypatch):
+    path = tmp_path / "python"
+    path.write_text(FAKE_PYTHON)
+    path.chmod(0o755)
+    monkeypatch.setattr(workers.sys, "executable", str(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+def test_a_worker_serves_until_it_ends(fake_python):
+    worker = workers.Worker("m.f", {}, "jax", {"ONE": "1", "OTHER": None})
+    assert worker.facts == ["m.f OTHER", "1", "jax"]
+    assert worker.run() == {"seconds": 0.5}
+    with pytest.raises(RuntimeError, match="m.f {} has ended"):
+        worker.run()
+    worker.close()
+    with pytest.raises(RuntimeError, match="trouble"):
+        workers.Worker("m.f", {"broken": 1})
+
+
+class Counter:
+    """Answers with the number of times that anyone of its kind was asked."""
+
+    asked = 0
+
+    def run(self):
+        Counter.asked += 1
+        return Counter.asked
+
+
+def test_workers_take_turns():
+    assert workers.in_turn([Counter(), Counter()], 3) == [[1, 3, 5], [2, 4, 6]]
+
+
+def test_a_process_leaves_unset_what_it_is_told_to(monkeypatch):
+    monkeypatch.setenv("TO_BE_LEFT", "set by us")
+    seen = {}
+    toy = types.SimpleNamespace(make=lambda clock, **options: seen.update(options, **os.environ))
+    monkeypatch.setitem(sys.modules, "benchmarks.toy", toy)
+    workers.main(["toy.make", '{"size": 3}', "TO_BE_LEFT"])
+    assert seen["size"] == 3 and "TO_BE_LEFT" not in seen
+
+
+def answers(capsys, monkeypatch, maker, requests, **options):
+    """What a maker tells when it is asked for some passes, in this process."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("go\n" * requests))
+    with pytest.raises(SystemExit):
+        maker(workers.Clock(0.0, 1.0), **options)
+    lines = capsys.readouterr().out.splitlines()
+    return [json.loads(line.removeprefix(workers.RESULT)) for line in lines]
+
+
+def test_a_clock_times_what_it_repeats(capsys, monkeypatch):
+    calls = []
+
+    def maker(clock):
+        clock.describe(7, "float32")
+        clock.repeat(lambda: calls.append(1))
+
+    facts, *passes = answers(capsys, monkeypatch, maker, 3)
+    assert facts["images"] == 7 and facts["precision"] == "float32"
+    assert facts["import_seconds"] == 1.0 and facts["device"]
+    assert len(calls) == 4 and len(passes) == 3  # the first pass compiles
+    assert all(one["seconds"] >= 0 for one in passes)
+
+
+def test_our_training_is_timed_epoch_by_epoch(capsys, monkeypatch):
+    options = {"depth": 11, "batch_size": 4, "count": 8, "precision": "float32"}
+    facts, *passes = answers(capsys, monkeypatch, training.ours, 2, **options)
+    assert facts["images"] == 8 and len(passes) == 2
+    assert all(one["seconds"] > 0 for one in passes)
+
+
+def test_steps_of_the_range_test_are_timed_between_batches(capsys, monkeypatch):
+    def range_test(model, source, *, start_lr, end_lr, num_steps):
+        batches = iter(source)
+        asked = [next(batches) and source.asked[-1] for _ in range(num_steps)]
+        source.asked[:] = [0.5 * step for step in range(num_steps)]
+        assert num_steps == 11 and len(asked) == 11
+
+    monkeypatch.setattr(training, "range_test", range_test)
+    monkeypatch.setattr(training, "recipe_model", lambda clock, *_: clock.describe(0, "float32"))
+    facts, one = answers(
+        capsys, monkeypatch, training.lr_range_test, 1, depth=11, batch_size=4, count=36
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    worker = workers.Worker("toy", [], "jax")
-    assert worker.facts == {"precision": "float32"}
-    assert [worker.seconds(), worker.seconds()] == [0.5, 1.5]
-    with pytest.raises((RuntimeError, BrokenPipeError)):
-        worker.seconds()
-    with pytest.raises(RuntimeError, match="toy broken did not start"):
-        workers.Worker("toy", ["broken"], "jax")
+    assert facts["images"] == 36 and one["seconds"] == 9 * 0.5
+
+
+def test_the_generator_of_2019_augments_each_image():
+    images, labels = training.random_images(40)
+    batch, chosen = next(training.augmented_on_host(images, labels, 16))
+    assert batch.shape == (16, 32, 32, 3) and batch.dtype == np.float32 and len(chosen) == 16
+    assert sum(any((one == image).all() for image in images) for one in batch) <= 4
+
+
+def test_growth_is_drawn_with_median_and_range(monkeypatch):
+    def point(value, option, x):
+        return {"options": {option: x}, "seconds": [3 * value, value, 2 * value], "peak_mb": 7 * x}
+
+    variants = {
+        f"{axis}-{x}": point(value, option, x)
+        for axis, option in (("images", "count"), ("depth", "depth"), ("batch", "batch_size"))
+        for value, x in ((1.0, 10), (2.0, 20))
+    }
+    drawn = []
+    figures = types.SimpleNamespace(plot_scaling=drawn.append)
+    monkeypatch.setitem(sys.modules, "utils.figures.benchmarks", figures)
+    monkeypatch.setattr("utils.figures.style.save_png", lambda figure, path: None)
+    command.draw_growth({"variants": variants}, "figure.png")
+    (panels,) = drawn
+    time = {"ours": ([10, 20], [2.0, 4.0], [1.0, 2.0], [3.0, 6.0])}
+    memory = {"ours": ([10, 20], [70, 140], [70, 140], [70, 140])}
+    assert [panel[2] for panel in panels] == [time] * 3 + [memory] * 3
+    assert [panel[0] for panel in panels] == ["images", "depth", "batch size"] * 2
+
+
+def test_an_unknown_name_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["speed"])
+    assert (
+        "no benchmark is called 'speed'; there are training-resnet20v2" in capsys.readouterr().err
+    )

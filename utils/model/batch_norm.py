@@ -17,7 +17,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
     Keras composes the layer from elementwise operations, each of which reads and writes the whole
     activation. XLA (JAX, and TensorFlow on a GPU) melts them together; TensorFlow's kernels on a
     CPU do not, and a ResNet there spends more time in batch normalization than in convolutions
-    (`benchmarks/batch_norm.py`). TensorFlow has one kernel for the whole of it, which adds up in
+    (`benchmarks/README.md`). TensorFlow has one kernel for the whole of it, which adds up in
     float32 whatever the precision of its input.
 
     On other backends, with `synchronized=True`, and for inputs that the kernel does not take (not

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from utils.records.benchmarks import BENCHMARKS
 from utils.records.check import REDO, check_agreement, check_fields
 from utils.records.choose import reported_record
 from utils.settings import RECIPES
@@ -140,14 +141,14 @@ def read_records(folder=ROOT / "runs"):
         folder: path of `runs/`.
 
     Returns:
-        List of `Record`. The folder of the studies is passed over, and an unfinished run
-        (`plan.json`, but no `run.json`), too.
+        List of `Record`. The folders of studies and benchmarks are passed over, and an unfinished
+        run (`plan.json`, but no `run.json`), too.
 
     Raises:
         ValueError: when a folder in it is no sound record.
     """
     folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
-    folders = [path for path in folders if path.name != STUDIES]
+    folders = [path for path in folders if path.name not in (STUDIES, BENCHMARKS)]
     # A run that is under way has a plan and no record yet.
     folders = [
         path

@@ -1,0 +1,221 @@
+"""What is measured: each comparison is a table of variants.
+
+Nothing here imports a backend: the process that asks stays small and computes nothing.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+# What this project sets for TensorFlow (`utils.runtime`), left to TensorFlow.
+UNSET = {"TF_CPU_ALLOCATOR_USE_BFC": None, "TF_ENABLE_ONEDNN_OPTS": None}
+QUICK_COUNT = 8  # a rehearsal takes an eighth of the images
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things that are compared.
+
+    Attributes:
+        what: str, what it is, for people.
+        maker: str, `"module.function"` of this package.
+        options: dict, keyword arguments of the maker; `count` is the images of a pass.
+        backend: name of the Keras backend.
+        needs: tuple of packages without which the variant is left out.
+        environment: dict of variables to set; None leaves one to the backend.
+        passes: int, how often it is timed; the first one of a comparison as often as all others.
+    """
+
+    what: str
+    maker: str
+    options: dict
+    backend: str = "tensorflow"
+    needs: tuple = ()
+    environment: dict = field(default_factory=dict)
+    passes: int = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Variants in the order of their table; the first is what the others are compared with.
+
+    Attributes:
+        title: str.
+        variants: dict of name to `Variant`; the first one takes turns with each of the others.
+        alone: bool, whether instead each is measured by itself and nothing is compared.
+    """
+
+    title: str
+    variants: dict
+    alone: bool = False
+
+
+def training(depth, batch_size, steps, precision, parts):
+    """The training step beside those of others, and with parts of it left out.
+
+    Args:
+        depth, batch_size: ints.
+        steps: int, training steps of a pass.
+        precision: Keras dtype policy that suits the device, for PyTorch.
+        parts: bool, whether to leave parts out, too.
+    """
+    options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
+    shorter = {**options, "count": steps // 2 * batch_size}  # for what is slow
+    torch = {**options, "precision": precision}
+    variants = {
+        "ours": Variant("ours, as trained: augmentation, schedules", "training.ours", options),
+        "in-memory": Variant(
+            "a bare loop over our compiled step, one batch in memory", "training.in_memory", options
+        ),
+        "from-host": Variant(
+            "ours as until commit 02de6c1: fed by a PyDataset, TensorFlow's own settings",
+            *("training.from_host", options),
+            environment=UNSET,
+        ),
+        "keras-defaults": Variant(
+            "Keras's defaults: fit on arrays, RandomTranslation, RandomFlip, BatchNormalization",
+            *("training.keras_defaults", shorter),
+            environment=UNSET,
+        ),
+        "torch-eager": Variant(
+            "plain PyTorch, eager, channels last, no augmentation",
+            *("torch_resnet.train", {**torch, "compiled": False}, "torch", ("torch",)),
+        ),
+        "torch-compiled": Variant(
+            "plain PyTorch, compiled, channels last, no augmentation",
+            *("torch_resnet.train", {**torch, "compiled": True}, "torch", ("torch",)),
+        ),
+    }
+    if parts:
+        variants |= {
+            "no-augmentation": Variant(
+                "ours without augmentation", "training.without_augmentation", options
+            ),
+            "keras-batch-norm": Variant(
+                "ours with Keras's batch normalization", "training.keras_batch_norm", options
+            ),
+        }
+    else:
+        variants |= {
+            "generator": Variant(
+                "the way of 2019: a Python generator, NumPy shifts, flips and erases each image",
+                *("training.python_generator", shorter),
+                environment=UNSET,
+            ),
+            "range-test": Variant(
+                "ours in the range test",
+                *("training.lr_range_test", {**options, "count": 9 * batch_size}),
+            ),
+            "ours-jax": Variant(
+                "ours on JAX",
+                *("training.ours", shorter, "jax", ("jax",)),
+            ),
+        }
+    return Comparison(f"Training step, ResNet{depth}v2, batches of {batch_size}", variants)
+
+
+def prediction(count):
+    """Ten calls each, to see whether one of them is slow."""
+    options = {"depth": 20, "count": count}
+    variants = {
+        "ours": Variant("predict_logits", "prediction.ours", options),
+        "keras": Variant("model.predict", "prediction.keras_predict", options, passes=10),
+    }
+    return Comparison(f"Prediction of {count:,} images, ResNet20v2", variants)
+
+
+def grad_cam(count):
+    """Maps beside a forward pass and beside two other libraries."""
+    options = {"depth": 56, "batch_size": min(256, count), "count": count}
+    variants = {
+        "ours": Variant("ours", "grad_cam.ours", options),
+        "forward": Variant("a forward pass, no maps", "grad_cam.forward_pass", options),
+        "tf-keras-vis": Variant(
+            *("tf-keras-vis", "grad_cam.tf_keras_vis", options),
+            needs=("tf_keras_vis",),
+        ),
+        "pytorch-grad-cam": Variant(
+            *("pytorch-grad-cam", "grad_cam.pytorch_grad_cam", options, "torch"),
+            needs=("torch", "pytorch_grad_cam"),
+        ),
+    }
+    return Comparison(f"Grad-CAM maps of {count} images, ResNet56v2", variants)
+
+
+def settings(depth, batch_size, steps):
+    """What was tried for speed on a CPU, against what is used; not part of a full measurement."""
+    options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
+
+    def variant(what, changes=None, **environment):
+        return Variant(
+            *(what, "training.changed", options | (changes or {})), environment=environment
+        )
+
+    variants = {
+        "ours": Variant("ours", "training.ours", options),
+        "no-bfc": variant("TensorFlow's own allocator", TF_CPU_ALLOCATOR_USE_BFC=None),
+        "no-onednn": variant("without oneDNN", TF_ENABLE_ONEDNN_OPTS="0"),
+        "xla": variant("XLA", {"jit": True}),
+        "steps-per-execution": variant("4 steps per execution", {"steps_per_execution": 4}),
+        "prefetch-1": variant("1 batch prefetched", {"prefetched": 1}),
+        "prefetch-8": variant("8 batches prefetched", {"prefetched": 8}),
+        "interop-1": variant("1 inter-op thread", TF_NUM_INTEROP_THREADS="1"),
+        "intraop-1": variant("1 intra-op thread", TF_NUM_INTRAOP_THREADS="1"),
+        "huge-pages": variant("huge pages", GLIBC_TUNABLES="glibc.malloc.hugetlb=1"),
+    }
+    return Comparison(
+        f"Settings that were tried, ResNet{depth}v2, batches of {batch_size}", variants
+    )
+
+
+def growth():
+    """The training pass with more images, more layers, larger batches."""
+
+    def variant(depth, batch_size, count):
+        options = {"depth": depth, "batch_size": batch_size, "count": count}
+        return Variant(
+            f"ResNet{depth}v2, batches of {batch_size}, {count:,} images", "training.ours", options
+        )
+
+    variants = {}
+    for count in (1000, 2000, 4000, 8000):
+        variants[f"images-{count}"] = variant(20, 128, count)
+    for depth in (20, 56, 110):
+        variants[f"depth-{depth}"] = variant(depth, 128, 256)
+    for batch_size in (64, 256, 1024):
+        variants[f"batch-{batch_size}"] = variant(20, batch_size, 1024)
+    return Comparison("Growth of an epoch of training", variants, alone=True)
+
+
+def comparisons(on_gpu, precision):
+    """All comparisons by name, in a size that suits the device.
+
+    Args:
+        on_gpu: bool.
+        precision: Keras dtype policy that suits the device.
+    """
+    batch_size, steps20, steps56 = (512, 98, 98) if on_gpu else (128, 8, 4)
+    return {
+        "training-resnet20v2": training(20, batch_size, steps20, precision, parts=False),
+        "training-resnet56v2": training(56, batch_size, steps56, precision, parts=True),
+        "prediction": prediction(10_000),
+        "grad-cam": grad_cam(256),
+        "growth": growth(),
+        "settings": settings(20, batch_size, steps20),
+    }
+
+
+def rehearsal(comparison):
+    """The same variants with the smallest network, an eighth of the images and two passes."""
+
+    def small(variant):
+        options = {**variant.options, "depth": 11}
+        least = 9 if variant.maker.endswith("range_test") else 1
+        if "batch_size" in options:
+            options["batch_size"] = max(8, options["batch_size"] // QUICK_COUNT)
+            least *= options["batch_size"]
+        least = max(least, options.get("steps_per_execution", 1) * options.get("batch_size", 1))
+        options["count"] = max(least, options["count"] // QUICK_COUNT)
+        return dataclasses.replace(variant, options=options, passes=2)
+
+    variants = {name: small(variant) for name, variant in comparison.variants.items()}
+    return dataclasses.replace(comparison, variants=variants)
