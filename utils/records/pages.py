@@ -8,7 +8,6 @@ has any module: `REPOSITORY = "owner/name"`, or `""` while it is not known and n
 import json
 import re
 from pathlib import Path
-from pathlib import Path
 
 from utils.records import texts
 from utils.records.benchmarks import BENCHMARKS, performance_block
