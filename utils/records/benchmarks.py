@@ -164,9 +164,10 @@ def operations_table(record):
         "",
         f"A step of {record['images']} images took {1e3 * total:.0f} ms under the profiler, "
         f"{record['images'] / total:.0f} images a second. The shares are those of the time summed "
-        f"over all operations; some run side by side. The machine multiplies matrices at "
+        f"over all operations; some run side by side. A ReLU that TensorFlow has fused into a "
+        f"batch normalization counts there. The machine multiplies matrices at "
         f"{limits['matmul_bfloat16'] / 1e12:.2f} TFLOP/s in bfloat16 and "
-        f"{limits['matmul_float32'] / 1e12:.2f} in float32, and moves "
+        f"{limits['matmul_float32'] / 1e12:.2f} in float32, and copies "
         f"{limits['copy'] / 1e9:.0f} GB/s. An image takes {record['flop_per_image'] / 1e9:.2f} "
         f"GFLOP and at least {record['bytes_per_image'] / 1e6:.1f} MB of activations read and "
         f"written in {record['precision']}: at most {limits['images_by_matmul']:.0f} images a "
