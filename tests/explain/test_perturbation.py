@@ -1,17 +1,15 @@
-"""Insertion and deletion on a "classifier" whose curves are known, baselines, and their table."""
+"""Insertion and deletion on a "classifier" whose curves are known, and their table."""
 
 import numpy as np
 import pytest
 from sample_masks import square_mask
 
+from utils.explain.baselines import random_maps
 from utils.explain.perturbation import (
     PerturbationCurves,
-    center_gaussian_maps,
-    edge_maps,
     insertion_deletion,
     mean_interval,
     perturbation_table,
-    random_maps,
 )
 
 
@@ -87,17 +85,6 @@ def test_ties_are_broken_at_random():
     assert constant.insertion_area.std() > 0.01
 
 
-def test_center_gaussian_and_random_maps():
-    center = center_gaussian_maps(2, 32, 16)
-    assert center.shape == (2, 32, 16) and center.dtype == np.float32
-    np.testing.assert_allclose(center, center[:, ::-1, ::-1], rtol=1e-6)
-    assert center.max() <= 1 and center[0].argmax() in (15 * 16 + 7, 15 * 16 + 8, 16 * 16 + 7)
-    # Half a side away from the center are 2 standard deviations.
-    np.testing.assert_allclose(center_gaussian_maps(1, 1001, 1)[0, 0, 0], np.exp(-2), rtol=5e-3)
-    np.testing.assert_array_equal(random_maps(2, 3, 4, seed=5), random_maps(2, 3, 4, seed=5))
-    assert (random_maps(2, 3, 4, seed=5) != random_maps(2, 3, 4, seed=6)).any()
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -122,17 +109,6 @@ def test_bad_perturbation(change, message):
     good = {"predict": brightness_of_mask, "images": white(2), "maps": np.ones((2, 8, 8))}
     with pytest.raises(ValueError, match=message):
         insertion_deletion(**({"targets": 1} | good | change))
-
-
-def test_edge_maps_are_hot_at_edges_alone():
-    images = np.full((2, 32, 32, 3), 40, "uint8")
-    images[0, :, 16:] = 200  # one vertical edge
-    maps = edge_maps(images)
-    assert maps.shape == (2, 32, 32) and maps.dtype == np.float32
-    assert set(maps[0].argmax(axis=1)) <= {15, 16} and maps[0, :, :10].max() == 0
-    assert not maps[1].any()
-    with pytest.raises(ValueError, match=r"uint8 \(N, h, w, 3\).*got float64"):
-        edge_maps(images / 255)
 
 
 def curves_with(insertion, deletion):

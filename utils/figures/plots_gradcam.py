@@ -337,9 +337,10 @@ def plot_faithfulness(curves, randomization=None):
     """Draws insertion and deletion against baselines, and the cascade of random layers.
 
     Args:
-        curves: dict of a method's name to its `utils.explain.perturbation.PerturbationCurves`, the method
-            in question first, then the baselines; at most 4.
-        randomization: `utils.explain.faithfulness.Randomization` of the method in question, or None.
+        curves: dict of a method's name to its `utils.explain.perturbation.PerturbationCurves`, the
+            method in question first, then the baselines; at most 4.
+        randomization: `utils.explain.randomization.Randomization` of the method in question, or
+            None.
 
     Returns:
         The figure. Bands are 95 % intervals of the mean over images.
