@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from benchmarks.workers import Worker, in_turn, serve, timed
-from utils.explain.grad_cam import GradCAM
+from utils.explain.explainer import GradCAM
 from utils.model.resnet import resnet_v2
 from utils.runtime import describe_runtime
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from utils.explain.grad_cam import GradCAM
+from utils.explain.explainer import GradCAM
 
 
 class Randomization(NamedTuple):
