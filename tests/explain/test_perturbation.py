@@ -88,10 +88,12 @@ def test_ties_are_broken_at_random():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"images": white(2).astype("float32")}, "uint8.*float32"),
+        ({"images": white(2).astype(str)}, "uint8 or float.*<U"),
+        ({"maps": {}}, "empty dict"),
+        ({"images": iter(white(2))}, "From a data set take batches"),
         ({"maps": np.ones((2, 4, 4))}, r"\(2, 8, 8\).*got \(2, 4, 4\)"),
         ({"maps": np.full((2, 8, 8), np.nan)}, "finite"),
-        ({"images": white(2)[..., :1]}, r"uint8 \(N, h, w, 3\).*\(2, 8, 8, 1\)"),
+        ({"images": white(2)[0]}, r"\(N, h, w, channels\).*\(8, 8, 3\)"),
         ({"batch_size": 0}, "batch_size must be an int >= 1, got 0"),
         ({"targets": [1]}, r"2 ints.*\(1,\)"),
         ({"targets": 2}, "0 to 1, got 2"),
@@ -102,7 +104,7 @@ def test_ties_are_broken_at_random():
         ({"baseline": "zero"}, '"blur", "mean".*zero'),
         ({"baseline": np.zeros((1, 8, 8, 3))}, "ndarray"),
         ({"predict": lambda x: 9 * brightness_of_mask(x)}, "probabilities, got.*softmax"),
-        ({"predict": lambda x: brightness_of_mask(x)[:, 0]}, r"must return \(2, classes\)"),
+        ({"predict": lambda x: brightness_of_mask(x)[:, 0]}, r"must return \(64, classes\)"),
     ],
 )
 def test_bad_perturbation(change, message):
@@ -146,3 +148,60 @@ def test_table_refuses_what_cannot_be_compared():
     for bad in ({"ours": ours}, {"ours": ours, "other": curves_with([0.9], [0.1])}):
         with pytest.raises(ValueError, match="two methods or more on the same images"):
             perturbation_table(bad)
+
+
+def plain(predict, images, maps, targets, background, steps):
+    """The definition once more, a prediction for every point of both curves of one map."""
+    pixels = maps[0].size
+    tie_break = np.random.default_rng(0).random((len(maps), pixels))
+    order = np.lexsort((tie_break, -maps.reshape(len(maps), -1)), axis=-1)
+    curves = []
+    for start, end in ((background, images), (images, background)):
+        points = []
+        for count in np.rint(np.linspace(0, pixels, steps + 1)).astype(int):
+            mixed = start.reshape(len(maps), pixels, 3).copy()
+            for image, to, hottest in zip(mixed, end.reshape(mixed.shape), order[:, :count]):
+                image[hottest] = to[hottest]
+            points.append(predict(mixed.reshape(images.shape))[np.arange(len(maps)), targets])
+        curves.append(np.stack(points, axis=1))
+    return curves
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 12, 1000])
+def test_several_maps_share_their_ends_and_keep_their_curves(batch_size):
+    rng = np.random.default_rng(4)
+    images, background = rng.integers(0, 256, (2, 5, 8, 8, 3), dtype=np.uint8)
+    maps = {name: rng.integers(0, 4, (5, 8, 8)) * 1.0 for name in "ab"}
+    targets, sizes, steps = np.array([0, 1, 0, 1, 1]), [], []
+
+    def predict(batch):
+        sizes.append(len(batch))
+        return brightness_of_mask(batch)
+
+    options = {"steps": 7, "baseline": background, "batch_size": batch_size}
+    curves = insertion_deletion(
+        predict, images, maps, targets, progress=lambda *one: steps.append(one), **options
+    )
+    for name, one in maps.items():
+        insertion, deletion = plain(brightness_of_mask, images, one, targets, background, 7)
+        np.testing.assert_array_equal(curves[name].insertion, insertion)
+        np.testing.assert_array_equal(curves[name].deletion, deletion)
+        alone = insertion_deletion(predict, images, one, targets, **options)
+        np.testing.assert_array_equal(alone.insertion, insertion)
+    assert len(set(sizes[: len(steps)])) == 1 and sizes[0] <= batch_size
+    # 2 ends and 6 points within, for 2 curves of 2 maps: 26 instead of 32 predictions an image.
+    assert steps[-1] == (26, 26) and [done for done, _ in steps] == sorted(d for d, _ in steps)
+
+
+def test_float_and_gray_images_and_a_single_probability():
+    images = white(2)[..., :1] / 255
+
+    def predict(batch):
+        return brightness_of_mask(np.repeat(batch, 3, axis=-1) * 255)[:, 1:]
+
+    for baseline in ("blur", "mean", images * 0):
+        options = {"baseline": baseline, "steps": 64}
+        one = insertion_deletion(predict, images, square_mask(2), 1, **options)
+        other = insertion_deletion(predict, images, square_mask(2), [[0], [0]], **options)
+        np.testing.assert_allclose(one.insertion + other.insertion, 1)
+    np.testing.assert_allclose(one.insertion_area, 1 - 4 / 64)

@@ -85,3 +85,55 @@ def test_bad_stages():
     for stages in (1, 2.0, True):
         with pytest.raises(ValueError, match="stages"):
             cascading_randomization(toy(), np.ones((1, 8, 8, 3)), stages=stages)
+
+
+def test_nested_models_are_destroyed_layer_by_layer():
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, name="conv")(inputs)
+    x = layers.Lambda(lambda z: z * 1.0)(x)  # its configuration cannot be read back
+    backbone = keras.Model(inputs, layers.Conv2D(4, 3, name="top")(x), name="backbone")
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), backbone, layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    )
+    before, steps = model.get_weights(), []
+    result = cascading_randomization(
+        model, np.ones((2, 8, 8, 3)), stages=9, progress=lambda *one: steps.append(one)
+    )
+    assert result.layers[1:] == ("backbone/top", "backbone/conv")
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+class Scaled(layers.Layer):
+    factor = 1.0  # changed later, and in no configuration
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_a_state_outside_of_the_configuration_is_noticed():
+    inputs = keras.Input((8, 8, 3))
+    scaled = Scaled()
+    x = scaled(layers.Conv2D(4, 3)(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    scaled.factor = 7.0
+    with pytest.raises(ValueError, match="gives other logits: a layer has a state"):
+        cascading_randomization(model, np.ones((2, 8, 8, 3)))
+
+
+class NoConfig(layers.Layer):
+    def __init__(self, units):
+        super().__init__(name="mine")
+        self.inner = layers.Dense(units)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_a_layer_that_cannot_be_rebuilt_is_named():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+    with pytest.raises(ValueError, match="'mine' cannot be rebuilt from its configuration"):
+        randomized(keras.Model(inputs, NoConfig(2)(x)))

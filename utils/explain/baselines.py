@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from utils.explain.checks import to_array
+
 
 def random_maps(count, height, width, seed=0):
     """Maps of independent uniform noise, float32 (count, height, width) in 0..1.
@@ -30,7 +32,7 @@ def edge_maps(images):
     2018, https://arxiv.org/abs/1810.03292, Section 5): a heatmap has to beat it.
 
     Args:
-        images: uint8 (N, h, w, 3).
+        images: (N, h, w, channels), uint8 or float; three channels are RGB.
 
     Returns:
         float32 (N, h, w), >= 0. The blur has a standard deviation of a thirty-second of the height.
@@ -38,14 +40,15 @@ def edge_maps(images):
     Raises:
         ValueError: on images of another kind.
     """
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+    images = to_array(images, "images")
+    if images.ndim != 4 or images.dtype.kind not in "uif" or not images.size:
         raise ValueError(
-            f"images must be uint8 (N, h, w, 3), N >= 1, got {images.dtype} {images.shape}."
+            "images must be uint8 or float (N, h, w, channels), N >= 1, got "
+            f"{images.dtype} {images.shape}."
         )
     maps = []
-    for image in images:
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype("float32")
+    for image in images.astype("float32"):
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[-1] == 3 else image.mean(-1)
         across, down = (cv2.Sobel(gray, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
         maps.append(cv2.GaussianBlur(np.hypot(across, down), (0, 0), len(image) / 32))
     return np.stack(maps)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from utils.explain.checks import is_int
 from utils.explain.explainer import GradCAM
 
 
@@ -19,7 +20,16 @@ class Randomization(NamedTuple):
 
 
 def cascading_randomization(
-    model, images, targets=None, layer=None, *, method="grad-cam", stages=8, batch_size=256, seed=0
+    model,
+    images,
+    targets=None,
+    layer=None,
+    *,
+    method="grad-cam",
+    stages=8,
+    batch_size=256,
+    seed=0,
+    progress=None,
 ):
     """Destroys the learned weights from the top down and watches the maps change.
 
@@ -36,30 +46,53 @@ def cascading_randomization(
         stages: int >= 2, number of measurements: the first after the logits layer alone, the last
             after all layers, evenly spaced in between.
         seed: int, of the random weights, see `randomized`.
+        progress: callable (done, total), called after each measurement, or None.
 
     Returns:
         A `Randomization`. Spearman's correlation, at native resolution; 0 where a map is constant
         (it ranks nothing).
 
     Raises:
-        ValueError: as `grad_cam`, and on fewer than 2 stages.
+        ValueError: as `grad_cam`, on fewer than 2 stages, and when a copy of the model gives other
+            maps than the model itself.
     """
-    if isinstance(stages, bool) or not isinstance(stages, int) or stages < 2:
+    if not is_int(stages, 2):
         raise ValueError(f"stages must be an int >= 2, got {stages!r}.")
     original = GradCAM(model, layer, method)(images, targets, batch_size=batch_size)
-    random = randomized(model, seed)
-    copy = keras.models.clone_model(model)
+    random, copy = randomized(model, seed), _copy(model)
     copy.set_weights(model.get_weights())
     explain = GradCAM(copy, layer, method)
-    top_down = [one for one in reversed(copy.layers) if one.weights]
+    again = explain(images, original.targets, batch_size=batch_size)
+    if not np.allclose(again.logits, original.logits, rtol=1e-2, atol=1e-2):
+        raise ValueError(
+            f"A copy of the model {model.name!r}, made from its configuration and its weights, "
+            "gives other logits: a layer has a state that is in neither. Put it into get_config, "
+            "or into a weight (add_weight)."
+        )
+    top_down = list(zip(_layers_with_weights(copy), _layers_with_weights(random)))[::-1]
     ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
     correlations = []
     for start, end in zip([0, *ends], ends, strict=False):
-        for one in top_down[start:end]:
-            one.set_weights(random.get_layer(one.name).get_weights())
+        for (_, one), (_, other) in top_down[start:end]:
+            one.set_weights(other.get_weights())
         maps = explain(images, original.targets, batch_size=batch_size).maps
         correlations.append([spearman(a, b) for a, b in zip(original.maps, maps, strict=True)])
-    return Randomization(tuple(top_down[end - 1].name for end in ends), np.array(correlations))
+        if progress is not None:
+            progress(len(correlations), len(ends))
+    names = tuple(top_down[end - 1][0][0] for end in ends)
+    return Randomization(names, np.array(correlations))
+
+
+def _layers_with_weights(model, parents=()):
+    """(name, layer) of each layer with weights, nested models opened, in the order of Keras."""
+    found = []
+    for layer in model.layers:
+        path = (*parents, layer.name)
+        if isinstance(layer, keras.Model):
+            found += _layers_with_weights(layer, path)
+        elif layer.weights:
+            found.append(("/".join(path), layer))
+    return found
 
 
 def randomized(model, seed=0):
@@ -69,18 +102,38 @@ def randomized(model, seed=0):
     and statistics) has its initial value.
 
     Args:
-        model: `keras.Model`; it keeps its weights.
+        model: functional or sequential `keras.Model`; it keeps its weights.
         seed: int.
 
     Returns:
         `keras.Model`.
+
+    Raises:
+        ValueError: when a layer with weights cannot be rebuilt from its configuration.
     """
-    copy, rng = keras.models.clone_model(model), np.random.default_rng(seed)  # freshly initialized
+    copy, rng = _copy(model), np.random.default_rng(seed)
     for weight in copy.weights:
-        if len(weight.shape) >= 2:
+        if len(weight.shape) >= 2 and "seed" not in weight.path:
             fan_in = np.prod(weight.shape[:-1])
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
     return copy
+
+
+def _copy(model):
+    """A copy with fresh weights; layers without any are shared where they cannot be rebuilt."""
+
+    def rebuild(layer):
+        try:
+            return type(layer).from_config(layer.get_config())
+        except Exception as error:  # a Lambda, or a layer of the user whose get_config is missing
+            if not layer.weights:
+                return layer
+            raise ValueError(
+                f"Layer {layer.name!r} cannot be rebuilt from its configuration, which a copy "
+                "needs: give its class a get_config that returns every argument of __init__."
+            ) from error
+
+    return keras.models.clone_model(model, clone_function=rebuild, recursive=True)
 
 
 def spearman(first, second):
