@@ -207,8 +207,10 @@ def test_a_nested_model_without_a_graph_is_one_step(pixels):
             return x * 3
 
     model = small(lambda x: classify(Opaque(name="opaque")(layers.Conv2D(4, 3, name="conv")(x))))
-    expected = 3 * grad_cam(model, pixels, 1, "opaque", **RAW)
-    np.testing.assert_allclose(3 * grad_cam(model, pixels, 1, "conv", **RAW), expected, rtol=1e-4)
+    assert default_layer(model) == "opaque"
+    expected = grad_cam(model, pixels, 1, "opaque", **RAW)  # three times conv, a third of its slope
+    maps = grad_cam(model, pixels, 1, "conv", **RAW)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_an_unbuilt_sequential_is_refused_and_the_remedy_works(pixels):
@@ -231,13 +233,14 @@ def test_several_outputs_are_refused_and_the_remedy_works(pixels):
 
 def test_several_inputs_are_refused_and_the_remedy_works(pixels):
     image, number = keras.Input((16, 16, 3)), keras.Input((2,))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="conv")(image))
     model = keras.Model([image, number], layers.Dense(3)(layers.Concatenate()([x, number])))
     with pytest.raises(ValueError, match=r"has 2. Fix the others"):
         grad_cam(model, pixels)
     x = keras.Input((16, 16, 3))
     others = layers.Lambda(lambda one: keras.ops.ones((keras.ops.shape(one)[0], 2)))(x)
-    assert grad_cam(keras.Model(x, model([x, others])), pixels).shape == (2, 16, 16)
+    maps = grad_cam(keras.Model(x, model([x, others])), pixels, layer="conv")
+    assert maps.shape == (2, 16, 16)
 
 
 def test_a_file_name_is_no_model(pixels):

@@ -97,6 +97,15 @@ def test_pointing_table_refuses_what_pointing_game_refuses():
         )
 
 
+def test_other_forms():
+    maps, masks = point(1, 1), square_mask()
+    assert pointing_game(maps.tolist(), masks.tolist())[0]
+    with pytest.raises(ValueError, match="dict of name to maps, got ndarray"):
+        pointing_table(maps, masks)
+    with pytest.raises(ValueError, match=r"masks \[0\] are empty"):
+        convex_hulls(np.zeros((1, 8, 8), bool))
+
+
 def test_trained_maps_find_painted_objects_and_those_of_random_weights_do_not():
     """The network of `runs/shapes-resnet20v2`, on shapes that it has never seen."""
     trained = load_trained(read_record(ROOT / "runs" / "shapes-resnet20v2"))

@@ -178,8 +178,9 @@ def _check_model(model):
     if len(model.inputs) != 1:
         raise ValueError(
             f"Grad-CAM needs a model with one input, an image; {model.name!r} has "
-            f"{len(model.inputs)}. Fix the others: x = keras.Input((height, width, channels)); "
-            "model = keras.Model(x, model([x, others]))."
+            f"{len(model.inputs)}. Fix the others, for example with a keras.layers.Lambda that "
+            "makes their values for each image, and name the layer: x = keras.Input((height, "
+            "width, channels)); model = keras.Model(x, model([x, others(x)]))."
         )
     if len(model.outputs) != 1:
         raise ValueError(

@@ -6,6 +6,7 @@ All is plain NumPy and takes maps from any method, as arrays (N, h, w).
 import cv2
 import numpy as np
 
+from utils.explain.checks import to_array
 from utils.text_table import align_columns
 
 
@@ -68,7 +69,11 @@ def convex_hulls(masks):
 
     Returns:
         bool (N, h, w).
+
+    Raises:
+        ValueError: as `pointing_game`, about the masks.
     """
+    _, masks = _check_maps_and_masks(masks, masks)
     filled = np.zeros(masks.shape, "uint8")
     for mask, target in zip(masks, filled):
         rows, columns = np.nonzero(mask)
@@ -90,8 +95,10 @@ def pointing_table(maps, masks):
         energy on the object, relative to what its area would get.
 
     Raises:
-        ValueError: as `energy_inside`.
+        ValueError: as `energy_inside`, and when `maps` is no dict.
     """
+    if not isinstance(maps, dict) or not maps:
+        raise ValueError(f"maps must be a dict of name to maps, got {type(maps).__name__}.")
     for one in maps.values():
         _, masks = _check_maps_and_masks(one, masks)
     hulls, area = convex_hulls(masks), masks.mean(axis=(1, 2))
@@ -106,7 +113,7 @@ def pointing_table(maps, masks):
 
 
 def _check_maps_and_masks(maps, masks):
-    maps, masks = np.asarray(maps, "float64"), np.asarray(masks)
+    maps, masks = to_array(maps, "maps").astype("float64"), to_array(masks, "masks")
     if maps.ndim != 3 or maps.shape != masks.shape or not maps.size:
         raise ValueError(
             f"maps and masks must have one shape (N, h, w), N >= 1, got {maps.shape} and "
