@@ -3,7 +3,7 @@
 import keras
 
 from benchmarks.training import random_images
-from utils.explain.grad_cam import GradCAM
+from utils.explain.explainer import GradCAM
 from utils.model.resnet import resnet_v2
 
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # those of CIFAR-10

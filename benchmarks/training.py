@@ -16,8 +16,8 @@ from utils.data.batches import PREFETCHED, Batches
 from utils.model import resnet
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.training.fit import build_model, compile_model
 from utils.training.range_test import range_test
+from utils.training.recipe_model import build_model, compile_model
 
 EPOCHS = 50  # more than any measurement has passes
 

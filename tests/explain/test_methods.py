@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 from small_models import close, numpy, randomize, values_at
 
-from utils.explain.grad_cam import GradCAM, grad_cam
+from utils.explain.explainer import GradCAM
+from utils.explain.grad_cam import grad_cam
 from utils.explain.methods import HOOKS
 from utils.model.resnet import resnet_v2
 

@@ -41,7 +41,7 @@ def test_opacity_follows_the_heat():
     "arguments, message",
     [
         ({"image": np.zeros((32, 16, 3))}, r"square RGB.*\(32, 16, 3\).*center_square"),
-        ({"image": np.zeros((32, 32))}, "square RGB"),
+        ({"image": np.zeros((32, 32, 2))}, "square RGB"),
         ({"image": np.full((4, 4, 3), np.nan)}, "finite"),
         ({"image": np.full((4, 4, 3), 256)}, "0..255"),
         ({"heatmap": np.zeros((1, 8, 8))}, r"one map.*\(1, 8, 8\)"),

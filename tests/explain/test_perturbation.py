@@ -1,17 +1,15 @@
-"""Insertion and deletion on a "classifier" whose curves are known, baselines, and their table."""
+"""Insertion and deletion on a "classifier" whose curves are known, and their table."""
 
 import numpy as np
 import pytest
 from sample_masks import square_mask
 
+from utils.explain.baselines import random_maps
 from utils.explain.perturbation import (
     PerturbationCurves,
-    center_gaussian_maps,
-    edge_maps,
     insertion_deletion,
     mean_interval,
     perturbation_table,
-    random_maps,
 )
 
 
@@ -87,24 +85,15 @@ def test_ties_are_broken_at_random():
     assert constant.insertion_area.std() > 0.01
 
 
-def test_center_gaussian_and_random_maps():
-    center = center_gaussian_maps(2, 32, 16)
-    assert center.shape == (2, 32, 16) and center.dtype == np.float32
-    np.testing.assert_allclose(center, center[:, ::-1, ::-1], rtol=1e-6)
-    assert center.max() <= 1 and center[0].argmax() in (15 * 16 + 7, 15 * 16 + 8, 16 * 16 + 7)
-    # Half a side away from the center are 2 standard deviations.
-    np.testing.assert_allclose(center_gaussian_maps(1, 1001, 1)[0, 0, 0], np.exp(-2), rtol=5e-3)
-    np.testing.assert_array_equal(random_maps(2, 3, 4, seed=5), random_maps(2, 3, 4, seed=5))
-    assert (random_maps(2, 3, 4, seed=5) != random_maps(2, 3, 4, seed=6)).any()
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"images": white(2).astype("float32")}, "uint8.*float32"),
+        ({"images": white(2).astype(str)}, "uint8 or float.*<U"),
+        ({"maps": {}}, "empty dict"),
+        ({"images": iter(white(2))}, "From a data set take batches"),
         ({"maps": np.ones((2, 4, 4))}, r"\(2, 8, 8\).*got \(2, 4, 4\)"),
         ({"maps": np.full((2, 8, 8), np.nan)}, "finite"),
-        ({"images": white(2)[..., :1]}, r"uint8 \(N, h, w, 3\).*\(2, 8, 8, 1\)"),
+        ({"images": white(2)[0]}, r"\(N, h, w, channels\).*\(8, 8, 3\)"),
         ({"batch_size": 0}, "batch_size must be an int >= 1, got 0"),
         ({"targets": [1]}, r"2 ints.*\(1,\)"),
         ({"targets": 2}, "0 to 1, got 2"),
@@ -115,24 +104,13 @@ def test_center_gaussian_and_random_maps():
         ({"baseline": "zero"}, '"blur", "mean".*zero'),
         ({"baseline": np.zeros((1, 8, 8, 3))}, "ndarray"),
         ({"predict": lambda x: 9 * brightness_of_mask(x)}, "probabilities, got.*softmax"),
-        ({"predict": lambda x: brightness_of_mask(x)[:, 0]}, r"must return \(2, classes\)"),
+        ({"predict": lambda x: brightness_of_mask(x)[:, 0]}, r"must return \(64, classes\)"),
     ],
 )
 def test_bad_perturbation(change, message):
     good = {"predict": brightness_of_mask, "images": white(2), "maps": np.ones((2, 8, 8))}
     with pytest.raises(ValueError, match=message):
         insertion_deletion(**({"targets": 1} | good | change))
-
-
-def test_edge_maps_are_hot_at_edges_alone():
-    images = np.full((2, 32, 32, 3), 40, "uint8")
-    images[0, :, 16:] = 200  # one vertical edge
-    maps = edge_maps(images)
-    assert maps.shape == (2, 32, 32) and maps.dtype == np.float32
-    assert set(maps[0].argmax(axis=1)) <= {15, 16} and maps[0, :, :10].max() == 0
-    assert not maps[1].any()
-    with pytest.raises(ValueError, match=r"uint8 \(N, h, w, 3\).*got float64"):
-        edge_maps(images / 255)
 
 
 def curves_with(insertion, deletion):
@@ -170,3 +148,60 @@ def test_table_refuses_what_cannot_be_compared():
     for bad in ({"ours": ours}, {"ours": ours, "other": curves_with([0.9], [0.1])}):
         with pytest.raises(ValueError, match="two methods or more on the same images"):
             perturbation_table(bad)
+
+
+def plain(predict, images, maps, targets, background, steps):
+    """The definition once more, a prediction for every point of both curves of one map."""
+    pixels = maps[0].size
+    tie_break = np.random.default_rng(0).random((len(maps), pixels))
+    order = np.lexsort((tie_break, -maps.reshape(len(maps), -1)), axis=-1)
+    curves = []
+    for start, end in ((background, images), (images, background)):
+        points = []
+        for count in np.rint(np.linspace(0, pixels, steps + 1)).astype(int):
+            mixed = start.reshape(len(maps), pixels, 3).copy()
+            for image, to, hottest in zip(mixed, end.reshape(mixed.shape), order[:, :count]):
+                image[hottest] = to[hottest]
+            points.append(predict(mixed.reshape(images.shape))[np.arange(len(maps)), targets])
+        curves.append(np.stack(points, axis=1))
+    return curves
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 12, 1000])
+def test_several_maps_share_their_ends_and_keep_their_curves(batch_size):
+    rng = np.random.default_rng(4)
+    images, background = rng.integers(0, 256, (2, 5, 8, 8, 3), dtype=np.uint8)
+    maps = {name: rng.integers(0, 4, (5, 8, 8)) * 1.0 for name in "ab"}
+    targets, sizes, steps = np.array([0, 1, 0, 1, 1]), [], []
+
+    def predict(batch):
+        sizes.append(len(batch))
+        return brightness_of_mask(batch)
+
+    options = {"steps": 7, "baseline": background, "batch_size": batch_size}
+    curves = insertion_deletion(
+        predict, images, maps, targets, progress=lambda *one: steps.append(one), **options
+    )
+    for name, one in maps.items():
+        insertion, deletion = plain(brightness_of_mask, images, one, targets, background, 7)
+        np.testing.assert_array_equal(curves[name].insertion, insertion)
+        np.testing.assert_array_equal(curves[name].deletion, deletion)
+        alone = insertion_deletion(predict, images, one, targets, **options)
+        np.testing.assert_array_equal(alone.insertion, insertion)
+    assert len(set(sizes[: len(steps)])) == 1 and sizes[0] <= batch_size
+    # 2 ends and 6 points within, for 2 curves of 2 maps: 26 instead of 32 predictions an image.
+    assert steps[-1] == (26, 26) and [done for done, _ in steps] == sorted(d for d, _ in steps)
+
+
+def test_float_and_gray_images_and_a_single_probability():
+    images = white(2)[..., :1] / 255
+
+    def predict(batch):
+        return brightness_of_mask(np.repeat(batch, 3, axis=-1) * 255)[:, 1:]
+
+    for baseline in ("blur", "mean", images * 0):
+        options = {"baseline": baseline, "steps": 64}
+        one = insertion_deletion(predict, images, square_mask(2), 1, **options)
+        other = insertion_deletion(predict, images, square_mask(2), [[0], [0]], **options)
+        np.testing.assert_allclose(one.insertion + other.insertion, 1)
+    np.testing.assert_allclose(one.insertion_area, 1 - 4 / 64)

@@ -1,186 +1,215 @@
-"""Finds a layer in the graph of a functional model, and cuts the model there."""
+"""The calls of a model in one list: finds a layer by name, and the one to explain by default."""
 
 import difflib
-import graphlib
 
 import keras
+from keras import layers
+
+from utils.explain.keras_graph import Cast, has_graph, read_calls
+
+# What such a layer gives shows nothing that its input does not show.
+UNCHANGED = (
+    layers.ZeroPadding2D,
+    layers.Dropout,
+    layers.SpatialDropout2D,
+    layers.GaussianNoise,
+    layers.GaussianDropout,
+    layers.Identity,
+)
 
 
-def graph_nodes(model):
-    """Lists the calls of the model's layers, as Keras recorded them.
+class Graph:
+    """What a model computes, as a list of calls with nested models opened.
+
+    It shares layers and weights with the model, and changes nothing in it.
+
+    A layer's name is its path: `"conv"` for a layer of the model itself, `"backbone/conv"` for one
+    of its nested model `backbone`. A layer that is called several times has a name for each call,
+    in the order of the calls: `"relu#1"`, `"relu#2"`.
 
     Args:
         model: functional or built sequential `keras.Model`, one input and one output.
 
-    Returns:
-        List of Keras's `Node` objects (operation, input_tensors, outputs), each after those whose
-        outputs it takes: the input first, the call that gives the model's output last.
+    Attributes:
+        calls: list of `utils.explain.keras_graph.Call`, each after those whose values it takes.
+        output: int, the number of the value that the model gives; its input is value 0.
+        input_shape: tuple, (batch, height, width, channels), None where it is not fixed.
+        input_dtype: str.
+        specs: dict from the number of a value to its `keras.KerasTensor` (shape, dtype).
+        names: dict from name to (number of the value, operation), for every call.
 
     Raises:
-        ValueError: when the model has no graph, or several inputs or outputs.
+        ValueError: when the model has no graph, several inputs or outputs, or channels first.
     """
-    if len(getattr(model, "inputs", None) or []) != 1 or len(model.outputs) != 1:
+
+    def __init__(self, model):
+        _check_model(model)
+        self.model_name = model.name
+        self.calls, (self.output,), ends = read_calls(model)
+        self.input_shape, self.input_dtype = model.inputs[0].shape, model.inputs[0].dtype
+        self.specs = {0: model.inputs[0]}
+        for call in self.calls:
+            self.specs.update(zip(call.outputs, call.specs))
+        self.names = _names(self.calls, ends)
+        first = [
+            name
+            for name, (_, operation) in self.names.items()
+            if getattr(operation, "data_format", None) == "channels_first"
+        ]
+        if first:
+            raise ValueError(
+                f"Layer {first[0]!r} works with channels first; Grad-CAM needs channels last. "
+                'Build the model with data_format="channels_last" and copy the weights, which '
+                "have the same shapes: model.set_weights(old.get_weights())."
+            )
+
+    def find(self, layer):
+        """The number of the value that a layer gives.
+
+        Args:
+            layer: name (see the class), as much of its end as is unique (`"conv"` for
+                `"backbone/conv"`), or the layer itself.
+
+        Raises:
+            ValueError: when there is no such layer, several of that name, or its output is not a
+                float (batch, height, width, channels).
+        """
+        found = self._matches(layer)
+        name = layer if isinstance(layer, str) else getattr(layer, "name", layer)
+        if not found:
+            close = difflib.get_close_matches(str(name), self.names) or "none"
+            raise ValueError(
+                f"Model {self.model_name!r} has no layer {name!r}. Close matches: {close}"
+                f"{self._advice()}."
+            )
+        if len(found) > 1:
+            raise ValueError(f"{name!r} may be any of {found[:9]}: give one of these names.")
+        value = self.names[found[0]][0]
+        if not self.is_spatial(value, one_position=True):
+            spec = self.specs[value]
+            raise ValueError(
+                f"Layer {name!r} gives {spec.dtype} {spec.shape}; Grad-CAM needs a "
+                f"floating-point output (batch, height, width, channels){self._advice()}."
+            )
+        return value
+
+    def _matches(self, layer):
+        """The names that mean a layer: the very name, or those that end in it."""
+        if not isinstance(layer, str):
+            return [name for name, (_, operation) in self.names.items() if operation is layer]
+        exact = [name for name in self.names if layer in (name, name.partition("#")[0])]
+        ends = [name for name in self.names if f"/{name}".endswith(f"/{layer}")]
+        return exact or ends or [n for n in self.names if f"/{n}#".find(f"/{layer}#") >= 0]
+
+    def _advice(self):
+        try:
+            return f"; the default is {self.default_layer()!r}"
+        except ValueError:
+            return ""
+
+    def is_spatial(self, value, one_position=False):
+        """Whether a value is a float (batch, height, width, channels) of more than 1x1 pixels."""
+        spec = self.specs[value]
+        several = one_position or tuple(spec.shape[1:3]) != (1, 1)
+        return value > 0 and len(spec.shape) == 4 and several and "float" in spec.dtype
+
+    def default_layer(self):
+        """Names the last layer with a map that every path from input to output passes.
+
+        Not a layer of a branch, no padding, no map of 1x1 positions, and nothing before the first
+        layer with a kernel.
+
+        Raises:
+            ValueError: where no map is worth explaining.
+        """
+        chosen, used_last = None, {}
+        for position, call in enumerate(self.calls):
+            used_last.update(dict.fromkeys(call.inputs, position))
+        alive, learned = {0}, False
+        for position, call in enumerate(self.calls):
+            alive = {value for value in alive if used_last[value] > position} | set(call.outputs)
+            learned = learned or _has_kernel(call.operation)
+            # Every path passes a value if nothing else that was computed before is used after it.
+            passed = len(alive) == 1 and call.outputs[0] in alive
+            if passed and learned and self.is_spatial(call.outputs[0]):
+                if not isinstance(call.operation, (*UNCHANGED, Cast)) and not _pads(call):
+                    chosen = position
+        if chosen is None:
+            raise ValueError(
+                f"Model {self.model_name!r} has no layer with a map (batch, height, width, "
+                "channels) of more than 1x1 positions that every path from input to output "
+                "passes. Larger images have larger maps; else name a layer: layer=..."
+            )
+        name = self.name_of(self.calls[chosen].outputs[0])
+        for call in self.calls[chosen + 1 :]:
+            shapes = [self.specs[value].shape for value in call.inputs]
+            if _has_kernel(call.operation) and any(len(s) == 3 and s[1] != 1 for s in shapes):
+                raise ValueError(
+                    f"Behind {name!r}, its last map, the model {self.model_name!r} goes on with "
+                    f"tokens ({call.path!r} takes {shapes[0]}), so no default map shows what it "
+                    f"has seen. Put a keras.layers.Reshape((height, width, channels)) of the last "
+                    f"tokens into the model and name it, or explain layer={name!r} as it is."
+                )
+        return name
+
+    def name_of(self, value):
+        """The name of the layer that gives a value."""
+        return next(name for name, (given, _) in self.names.items() if given == value)
+
+
+def _check_model(model):
+    if not isinstance(model, keras.Model):
         raise ValueError(
-            "Grad-CAM needs a functional or built sequential model with one input and one output; "
-            f"{getattr(model, 'name', model)!r} is none."
+            f"model must be a keras.Model (Keras {keras.__version__}), got "
+            f"{type(model).__module__}.{type(model).__name__}."
         )
-    return _sorted_nodes(model.outputs)
-
-
-def _sorted_nodes(outputs):
-    """The calls that lead to the outputs, each after those whose outputs it takes."""
-    parents, todo = {}, [producer(tensor) for tensor in outputs]
-    while todo:
-        node = todo.pop()
-        if node not in parents:
-            parents[node] = [producer(tensor) for tensor in node.input_tensors]
-            todo.extend(parents[node])
-    return list(graphlib.TopologicalSorter(parents).static_order())
-
-
-def flatten(model):
-    """A model without nested models: the same layers and weights, in one graph.
-
-    Args:
-        model: functional or built sequential `keras.Model`.
-
-    Returns:
-        `model` itself when it nests none; else a functional model that shares its layers, so that
-        a layer of a nested backbone can be explained like any other.
-
-    Raises:
-        ValueError: as `graph_nodes`, or when a nested model has no graph of its own.
-    """
-    if not any(isinstance(layer, keras.Model) for layer in model.layers):
-        return model
-    graph_nodes(model)  # refuses several inputs and models without a graph
-    inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
-    return keras.Model(inputs, _replay(model, [inputs])[0], name=model.name)
-
-
-def _replay(model, inputs):
-    """Calls the layers of a model once more, on other symbolic inputs, opening nested models."""
-    if not getattr(model, "inputs", None):
-        raise ValueError(
-            f"The nested model {model.name!r} has no graph, so its layers cannot be explained; "
-            "build it as a functional or sequential model."
-        )
-    tensors = dict(zip(map(id, model.inputs), inputs, strict=True))
-    for node in _sorted_nodes(model.outputs):
-        if node.is_input:
-            continue
-        new = [tensors[id(tensor)] for tensor in node.input_tensors]
-        if isinstance(node.operation, keras.Model):
-            results = _replay(node.operation, new)
+    if not has_graph(model):
+        if isinstance(model, keras.Sequential):
+            remedy = "Build it first: model.build((None, height, width, channels))."
         else:
-            args, kwargs = node.arguments.fill_in(tensors)
-            results = keras.tree.flatten(node.operation(*args, **kwargs))
-        tensors.update(zip(map(id, node.outputs), results, strict=True))
-    return [tensors[id(tensor)] for tensor in model.outputs]
-
-
-def producer(tensor):
-    """Returns the call (`Node`) that yields a symbolic tensor."""
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
-
-
-def last_spatial_layer(model):
-    """Names the last layer in the graph that still has a spatial output.
-
-    Spatial is a float (batch, height, width, channels) of more than 1x1 pixels.
-
-    Args:
-        model: a functional or sequential `keras.Model` with one image input.
-
-    Returns:
-        The name, a str; `model.get_layer(name)` finds it.
-
-    Raises:
-        ValueError: when the model has no graph or no layer with a spatial output.
-    """
-    spatial = [node.operation.name for node in graph_nodes(model) if _is_spatial(node)]
-    if not spatial:
+            remedy = (
+                "Make it functional, with the same layers and weights: x = keras.Input((height, "
+                "width, channels)); model = keras.Model(x, model.call(x))."
+            )
         raise ValueError(
-            f"Model {model.name!r} has no layer with a spatial output (batch, height, width, "
-            f"channels) before its logits."
+            "Grad-CAM needs a functional or built sequential model; "
+            f"{model.name!r} has no graph. {remedy}"
         )
-    return spatial[-1]
-
-
-def find_node(model, nodes, name):
-    """Finds the call of a layer with a spatial output.
-
-    Args:
-        model: the `keras.Model`.
-        nodes: its calls, from `graph_nodes(model)`.
-        name: str, name of the layer.
-
-    Returns:
-        The `Node`.
-
-    Raises:
-        ValueError: when the model has no such layer, calls it several times, or its output is not
-            a float (batch, height, width, channels).
-    """
-    calls = [node for node in nodes if node.operation.name == name]
-    if not calls:
-        names = [node.operation.name for node in nodes]
+    if len(model.inputs) != 1:
         raise ValueError(
-            f"Model {model.name!r} has no layer {name!r}. Close matches: "
-            f"{difflib.get_close_matches(str(name), names) or 'none'}; the default is "
-            f"{last_spatial_layer(model)!r}."
+            f"Grad-CAM needs a model with one input, an image; {model.name!r} has "
+            f"{len(model.inputs)}. Fix the others, for example with a keras.layers.Lambda that "
+            "makes their values for each image, and name the layer: x = keras.Input((height, "
+            "width, channels)); model = keras.Model(x, model([x, others(x)]))."
         )
-    if len(calls) > 1:
+    if len(model.outputs) != 1:
         raise ValueError(
-            f"Layer {name!r} is called {len(calls)} times, so its output is ambiguous. Give each "
-            "call a layer of its own."
+            f"Grad-CAM needs a model with one output; {model.name!r} has {len(model.outputs)}: "
+            f"{model.output_names}. Choose one: keras.Model(model.input, model.outputs[0])."
         )
-    if not _is_spatial(calls[0]):
-        raise ValueError(
-            f"Layer {name!r} gives {calls[0].outputs[0].dtype} {calls[0].outputs[0].shape}; "
-            "Grad-CAM needs a floating-point output (batch, height, width, channels). The default "
-            f"is {last_spatial_layer(model)!r}."
-        )
-    return calls[0]
 
 
-def cut_at(nodes, node):
-    """Cuts the model after one call, into a trunk before and a head behind it.
-
-    Inside a residual branch the shortcut passes around the layer; it reaches the head as a tensor
-    of its own, which Grad-CAM holds constant, so that the gradient is with respect to the explained
-    activations alone.
-
-    Args:
-        nodes: the calls of the model, from `graph_nodes(model)`.
-        node: the call to cut after, one of `nodes`.
-
-    Returns:
-        The symbolic tensor that the trunk gives and the head takes; or a list of them, when others
-        pass around the cut, with that of `node` first.
-
-    Raises:
-        ValueError: when a layer is called before and after the cut.
-    """
-    below, around = {node}, {}
-    for later in nodes[nodes.index(node) + 1 :]:
-        if any(producer(tensor) in below for tensor in later.input_tensors):
-            below.add(later)
-    for later in below - {node}:
-        around.update({id(t): t for t in later.input_tensors if producer(t) not in below})
-    cut = [node.outputs[0], *around.values()]
-    shared = {producer(t).operation.name for t in cut} & {n.operation.name for n in below - {node}}
-    if shared:
-        raise ValueError(
-            f"Layers {sorted(shared)} are called before and after {node.operation.name!r}, so the "
-            "model cannot be cut there. Give each call a layer of its own."
-        )
-    return cut if len(cut) > 1 else cut[0]
+def _names(calls, ends):
+    """(value, operation) of every call and of every nested model, by name."""
+    found = {}
+    for call in calls:
+        if not isinstance(call.operation, Cast):
+            found.setdefault(call.path, []).append((call.outputs[0], call.operation))
+    for path, values in ends.items():  # a nested model's name means what it gives
+        found.setdefault(path, []).extend(values)
+    names = {}
+    for path, each in found.items():
+        for number, one in enumerate(each, start=1):
+            names[path if len(each) == 1 else f"{path}#{number}"] = one
+    return names
 
 
-def _is_spatial(node):
-    """Whether a call yields one float (batch, height, width, channels) of more than 1x1 pixels."""
-    shape = node.outputs[0].shape
-    several_positions = len(shape) == 4 and tuple(shape[1:3]) != (1, 1)
-    return several_positions and not node.is_input and "float" in node.outputs[0].dtype
+def _has_kernel(operation):
+    """Whether an operation has learned more than a factor and an offset a channel."""
+    weights = getattr(operation, "weights", ())
+    normalization = isinstance(operation, layers.Normalization)
+    return not normalization and any(len(weight.shape) >= 2 for weight in weights)
+
+
+def _pads(call):
+    return type(call.operation).__name__ == "Pad"  # keras.ops.pad

@@ -1,13 +1,15 @@
-"""Is the map true? Insertion and deletion of pixels, and the baselines that a map has to beat.
+"""Is the map true? Insertion and deletion of pixels.
 
 All is plain NumPy and takes maps from any method, as arrays (N, h, w).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from utils.explain.checks import check_batch_size, fixed_batches, is_int, to_array
 from utils.text_table import align_columns
 
 
@@ -22,7 +24,16 @@ class PerturbationCurves(NamedTuple):
 
 
 def insertion_deletion(
-    predict, images, maps, targets, *, steps=16, baseline="blur", batch_size=1024, seed=0
+    predict,
+    images,
+    maps,
+    targets,
+    *,
+    steps=16,
+    baseline="blur",
+    batch_size=1024,
+    seed=0,
+    progress=None,
 ):
     """Follows the probability of a class while its hottest pixels are shown or taken away.
 
@@ -31,90 +42,100 @@ def insertion_deletion(
     the image and goes to the baseline. Pixels of equal heat come in random order, so that a map
     gets no credit for the order in which an array is stored.
 
+    Image and baseline, the two ends of every curve, are predicted once for all maps.
+
     Args:
-        predict: callable, uint8 images (n, h, w, 3) to probabilities (n, classes).
-        images: uint8 (N, h, w, 3).
-        maps: (N, h, w), finite, at image resolution.
+        predict: callable, images (n, h, w, channels) to probabilities (n, classes); or (n, 1), the
+            probability of class 1 of two. It gets batches of one size.
+        images: (N, h, w, channels), uint8 or float.
+        maps: (N, h, w), finite, at image resolution; or a dict of name to such maps.
         targets: the class to follow, an int or a sequence of N ints.
         steps: int, 1..h*w, number of changes; each changes about h*w/steps pixels.
         baseline: `"blur"` (Gaussian, standard deviation an eighth of the height), `"mean"` (the
-            image's mean color) or uint8 images (N, h, w, 3).
+            image's mean color) or images of the same shape and dtype.
         batch_size: int >= 1, the most images that `predict` gets at once.
         seed: int, for the order of equally hot pixels.
+        progress: callable (done, total), called after each batch, or None.
 
     Returns:
-        A `PerturbationCurves`.
+        A `PerturbationCurves`; for a dict of maps a dict of name to `PerturbationCurves`.
 
     Raises:
         ValueError: on inputs that do not fit together, or predictions that are no probabilities.
     """
-    images, maps, targets = _check_perturbation(images, maps, targets, steps, batch_size)
-    count, height, width, _ = images.shape
+    named = maps if isinstance(maps, dict) else {"": maps}
+    images, named, targets = _check_perturbation(images, named, targets, steps, batch_size)
+    pixels = images.shape[1] * images.shape[2]
     background = _baseline(images, baseline)
-    tie_break = np.random.default_rng(seed).random((count, height * width))
-    order = np.lexsort((tie_break, -maps.reshape(count, -1)), axis=-1)  # hottest first
-    rank = np.argsort(order, axis=-1).reshape(count, height, width, 1)
-    changed = np.rint(np.linspace(0, height * width, steps + 1)).astype(int)
-
-    def curve(start, end):
-        columns = [
-            _probability(predict, np.where(rank < n, end, start), targets, batch_size)
-            for n in changed
-        ]
-        return np.stack(columns, axis=1)
-
-    insertion, deletion = curve(background, images), curve(images, background)
-    fractions = changed / (height * width)
-    return PerturbationCurves(
-        fractions, insertion, deletion, _area(fractions, insertion), _area(fractions, deletion)
-    )
-
-
-def random_maps(count, height, width, seed=0):
-    """Maps of independent uniform noise, float32 (count, height, width) in 0..1.
-
-    For noise as smooth as a Grad-CAM map make it at the layer's resolution, then use
-    `utils.explain.overlay.resize_maps`.
-    """
-    return np.random.default_rng(seed).random((count, height, width), dtype="float32")
-
-
-def center_gaussian_maps(count, height, width):
-    """The guess "it is in the middle": a Gaussian, float32 (count, height, width), maximum <= 1.
-
-    Its standard deviation is a quarter of each side.
-    """
-    y, x = (4 * ((np.arange(side) + 0.5) / side - 0.5) for side in (height, width))
-    one = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / 2).astype("float32")
-    return np.repeat(one[None], count, axis=0)
-
-
-def edge_maps(images):
-    """The guess "it is where the edges are": the Sobel gradient's magnitude, blurred a little.
-
-    An edge detector knows nothing of the network, yet its maps look convincing (Adebayo et al.
-    2018, https://arxiv.org/abs/1810.03292, Section 5): a heatmap has to beat it.
-
-    Args:
-        images: uint8 (N, h, w, 3).
-
-    Returns:
-        float32 (N, h, w), >= 0. The blur has a standard deviation of a thirty-second of the height.
-
-    Raises:
-        ValueError: on images of another kind.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
-        raise ValueError(
-            f"images must be uint8 (N, h, w, 3), N >= 1, got {images.dtype} {images.shape}."
+    changed = np.rint(np.linspace(0, pixels, steps + 1)).astype(int)
+    jobs = [lambda: background, lambda: images]
+    for one in named.values():
+        rank = _ranks(one, seed)
+        for start, end in ((background, images), (images, background)):
+            jobs += [partial(_mixture, rank, n, start, end) for n in changed[1:-1]]
+    found = iter(_probabilities(predict, jobs, targets, batch_size, progress))
+    hidden, shown = next(found), next(found)
+    curves, fractions = {}, changed / pixels
+    for name in named:
+        insertion, deletion = (
+            np.stack([first, *(next(found) for _ in changed[1:-1]), last], axis=1)
+            for first, last in ((hidden, shown), (shown, hidden))
         )
-    maps = []
-    for image in images:
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype("float32")
-        across, down = (cv2.Sobel(gray, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
-        maps.append(cv2.GaussianBlur(np.hypot(across, down), (0, 0), len(image) / 32))
-    return np.stack(maps)
+        areas = _area(fractions, insertion), _area(fractions, deletion)
+        curves[name] = PerturbationCurves(fractions, insertion, deletion, *areas)
+    return curves if isinstance(maps, dict) else curves[""]
+
+
+def _ranks(maps, seed):
+    """Position of each pixel in the order from hot to cold, int (N, h, w, 1)."""
+    flat = maps.reshape(len(maps), -1)
+    tie_break = np.random.default_rng(seed).random(flat.shape)
+    order = np.lexsort((tie_break, -flat), axis=-1)
+    return np.argsort(order, axis=-1).reshape(*maps.shape, 1)
+
+
+def _mixture(rank, count, start, end):
+    """`start` with its `count` hottest pixels taken from `end`."""
+    return np.where(rank < count, end, start)
+
+
+def _probabilities(predict, jobs, targets, batch_size, progress):
+    """Probabilities of the targets for each job, a list of float64 (N,).
+
+    Jobs are functions that give N images. As many as fit go into one batch; all batches have one
+    size, the last one filled up, so that a compiled `predict` is compiled once.
+    """
+    count = len(targets)
+    together = max(1, min(batch_size // count, len(jobs)))
+    size, results = min(batch_size, together * count), []
+    for start in range(0, len(jobs), together):
+        chosen = jobs[start : start + together]
+        images = np.concatenate([job() for job in chosen])
+        parts = [_call(predict, images[rows]) for rows in fixed_batches(len(images), size)]
+        every = np.concatenate(parts)[: len(images)]
+        if targets.min() < 0 or targets.max() >= every.shape[1]:
+            raise ValueError(
+                f"targets must be from 0 to {every.shape[1] - 1}, got {targets.min()} to "
+                f"{targets.max()}."
+            )
+        wanted = np.tile(targets, len(chosen))
+        results += np.split(every[np.arange(len(every)), wanted], len(chosen))
+        if progress is not None:
+            progress(len(results), len(jobs))
+    return results
+
+
+def _call(predict, images):
+    """Probabilities of a batch, float64 (n, classes), with two classes at least."""
+    found = to_array(predict(images), "what predict returns").astype("float64")
+    if found.ndim != 2 or len(found) != len(images):
+        raise ValueError(f"predict must return ({len(images)}, classes), got {found.shape}.")
+    if not (0 <= found.min() <= found.max() <= 1 + 1e-3):
+        raise ValueError(
+            f"predict must return probabilities, got {found.min()} to {found.max()}. Apply "
+            "keras.ops.softmax to the logits, or keras.ops.sigmoid to a single one."
+        )
+    return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
 
 class Interval(NamedTuple):
@@ -176,65 +197,54 @@ def perturbation_table(curves):
 
 
 def _check_perturbation(images, maps, targets, steps, batch_size):
-    images, targets = np.asarray(images), np.asarray(targets)
-    maps = np.asarray(maps, "float64")  # unsigned numbers have no negative, which ranks them below
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+    images = to_array(images, "images")
+    if images.ndim != 4 or images.dtype.kind not in "uif" or not images.size:
         raise ValueError(
-            f"images must be uint8 (N, h, w, 3), N >= 1, got {images.dtype} {images.shape}."
+            "images must be uint8 or float (N, h, w, channels), N >= 1, got "
+            f"{images.dtype} {images.shape}."
         )
-    if maps.shape != images.shape[:3]:
-        raise ValueError(
-            f"maps must have shape {images.shape[:3]}, that of the images, got {maps.shape}. "
-            'Use grad_cam(..., size="input").'
-        )
-    if not np.isfinite(maps).all():
-        raise ValueError("maps must be finite, got NaN or infinity.")
+    if not maps:
+        raise ValueError("maps must be an array or a dict with at least one, got an empty dict.")
+    # As floats: unsigned numbers have no negative, which ranks them below.
+    maps = {name: to_array(one, "maps").astype("float64") for name, one in maps.items()}
+    for one in maps.values():
+        if one.shape != images.shape[:3]:
+            raise ValueError(
+                f"maps must have shape {images.shape[:3]}, that of the images, got {one.shape}. "
+                'Use grad_cam(..., size="input").'
+            )
+        if not np.isfinite(one).all():
+            raise ValueError("maps must be finite, got NaN or infinity.")
+    targets = to_array(targets, "targets")
+    if targets.shape == (len(images), 1):
+        targets = targets[:, 0]
     if targets.dtype.kind not in "ui" or targets.shape not in ((), (len(images),)):
         raise ValueError(
             f"targets must be an int or {len(images)} ints, got {targets.dtype} of shape "
             f"{targets.shape}."
         )
     pixels = images.shape[1] * images.shape[2]
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= pixels:
+    if not is_int(steps, 1) or steps > pixels:
         raise ValueError(f"steps must be an int from 1 to {pixels} (pixels), got {steps!r}.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
+    check_batch_size(batch_size)
     return images, maps, np.broadcast_to(targets, len(images))
 
 
 def _baseline(images, baseline):
     if isinstance(baseline, str) and baseline == "blur":
         sigma = images.shape[1] / 8
-        return np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in images])
+        blurred = [cv2.GaussianBlur(image, (0, 0), sigma) for image in images]
+        return np.stack(blurred).reshape(images.shape)  # OpenCV drops the axis of gray images
     if isinstance(baseline, str) and baseline == "mean":
         mean = images.mean(axis=(1, 2), keepdims=True)
-        return np.broadcast_to(np.rint(mean).astype("uint8"), images.shape)
-    if getattr(baseline, "shape", None) == images.shape and baseline.dtype == np.uint8:
+        mean = np.rint(mean) if images.dtype.kind in "ui" else mean
+        return np.broadcast_to(mean.astype(images.dtype), images.shape)
+    if getattr(baseline, "shape", None) == images.shape and baseline.dtype == images.dtype:
         return baseline
     got = baseline if isinstance(baseline, str) else type(baseline).__name__
-    raise ValueError(f'baseline must be "blur", "mean" or uint8 {images.shape}, got {got!r}.')
-
-
-def _probability(predict, images, targets, batch_size):
-    """Probability of each image's target, float64 (N,)."""
-    starts = range(0, len(images), batch_size)
-    parts = [np.asarray(predict(images[at : at + batch_size]), "float64") for at in starts]
-    probabilities = np.concatenate(parts)
-    if probabilities.ndim != 2 or len(probabilities) != len(images):
-        raise ValueError(
-            f"predict must return ({len(images)}, classes), got {probabilities.shape}."
-        )
-    if not (0 <= probabilities.min() <= probabilities.max() <= 1 + 1e-3):
-        raise ValueError(
-            f"predict must return probabilities, got {probabilities.min()} to "
-            f"{probabilities.max()}. Apply keras.ops.softmax to the logits."
-        )
-    classes = probabilities.shape[1]
-    if targets.min() < 0 or targets.max() >= classes:
-        raise ValueError(
-            f"targets must be from 0 to {classes - 1}, got {targets.min()} to {targets.max()}."
-        )
-    return probabilities[np.arange(len(images)), targets]
+    raise ValueError(
+        f'baseline must be "blur", "mean" or {images.dtype} {images.shape}, got {got!r}.'
+    )
 
 
 def _area(fractions, curves):

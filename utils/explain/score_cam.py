@@ -14,72 +14,107 @@ import keras
 import numpy as np
 from keras import layers
 
-from utils.explain.grad_cam import Explanation, GradCAM, check_batch_size, check_finite
-from utils.explain.graph import find_node, flatten, graph_nodes, producer
+from utils.explain.checks import (
+    Explanation,
+    check_batch_size,
+    check_classes,
+    check_finite,
+    check_images,
+    fixed_batches,
+    predicted_classes,
+)
+from utils.explain.compiled import compile_forward
+from utils.explain.graph import Graph
+from utils.explain.logits import LINKS, check_logits, find_logits, needed
 from utils.explain.overlay import resize_maps
 
 
 class ScoreCAM:
-    """Score-CAM of one model at one layer; used like `utils.explain.grad_cam.GradCAM`.
+    """Score-CAM of one model at one layer; used like `utils.explain.explainer.GradCAM`.
 
     Args:
-        model: functional `keras.Model`, one image input, ending in logits (batch, classes).
-        layer: name of a layer with a spatial output, by default `default_layer(model)`.
+        model, layer: as for `GradCAM`.
 
     Raises:
-        ValueError: on an unknown or unsuitable layer, or a model that ends in probabilities.
+        ValueError: as `GradCAM`.
     """
 
     def __init__(self, model, layer=None):
-        model = flatten(model)
-        nodes = graph_nodes(model)
-        self._check = GradCAM(model, layer)  # for its checks and its choice of the layer
-        self.layer = self._check.layer
-        node = find_node(model, nodes, self.layer)
-        self._trunk = keras.Model(model.inputs[0], node.outputs[0])
-        self._whole = keras.Model(model.inputs[0], model.outputs[0])
-        self._hidden = _hidden_pixels(nodes)
+        graph = Graph(model)
+        self.layer = graph.default_layer() if layer is None else layer
+        explained = graph.find(self.layer)
+        self._head = find_logits(graph)
+        self._input_shape, self._input_dtype = graph.input_shape, graph.input_dtype
+        image = graph.specs[0]
+        self._channels = compile_forward(needed(graph.calls, explained), image, [explained])
+        self._logits = compile_forward(self._head.calls, image, [self._head.logits])
+        self._hidden = _hidden_pixels(graph.calls)
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
-        """Explains images; arguments as for `utils.explain.grad_cam.grad_cam`, returns an `Explanation`."""
+        """Explains images; arguments as for `utils.explain.grad_cam.grad_cam`.
+
+        Returns:
+            `utils.explain.checks.Explanation`.
+        """
         if contrast is not None:
             raise ValueError(
                 "Score-CAM weighs probabilities, of which the difference of two classes is none; "
                 'use contrast with a method that takes gradients, such as "grad-cam".'
             )
-        images = self._check.check_images(images)
-        wanted = self._check.check_classes(targets, len(images), "targets")
+        images = check_images(images, self._input_shape, self._input_dtype)
+        number = max(self._head.classes, 2)
+        wanted = check_classes(targets, len(images), "targets", number)
         check_batch_size(batch_size)
-        logits = self._whole.predict(images, batch_size=batch_size, verbose=0).astype("float32")
+        size = self._input_shape[0] or batch_size
+        few = self._input_shape[0] or min(size, len(images))
+        logits = self._compute_logits(images, few)
         check_finite(logits)
-        classes = np.where(wanted < 0, logits.argmax(1), wanted)
-        activations = self._trunk.predict(images, batch_size=batch_size, verbose=0)
-        hidden = self._probabilities(np.broadcast_to(self._hidden, images[:1].shape), batch_size)[0]
-        maps = []
-        for image, channels, target in zip(images, activations, classes):
-            channels = np.moveaxis(channels.astype("float32"), 2, 0)  # (K, h, w)
-            masks = resize_maps(channels, image.shape[:2])
-            low, high = masks.min((1, 2), keepdims=True), masks.max((1, 2), keepdims=True)
-            masks = (masks - low) / np.where(high > low, high - low, 1)
-            shown = self._hidden + masks[..., None] * (image - self._hidden)
-            weights = self._probabilities(shown, batch_size)[:, target] - hidden[target]
-            weights = np.where((high > low)[:, 0, 0], weights, 0)
-            maps.append(np.tensordot(weights, channels, axes=1))
+        check_logits(self._head, logits)
+        classes = np.where(wanted < 0, predicted_classes(logits), wanted)
+        activations = _in_batches(self._channels, images, few).astype("float32")
+        size = self._input_shape[0] or min(size, activations.shape[-1])
+        hidden = np.broadcast_to(self._hidden, images[:1].shape)
+        start = self._probabilities(hidden, size)[0]
+        maps = [
+            self._map(image, channels, target, start[target], size)
+            for image, channels, target in zip(images, activations, classes)
+        ]
         maps = np.stack(maps).astype("float32")
         check_finite(maps)
         return Explanation(maps if signed else np.maximum(maps, 0), logits, classes)
 
-    def _probabilities(self, images, batch_size):
-        if self._whole.inputs[0].dtype == "uint8":
-            images = np.rint(images).clip(0, 255).astype("uint8")
-        logits = self._whole.predict(images, batch_size=batch_size, verbose=0)
-        return keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype("float32")))
+    def _map(self, image, channels, target, start, size):
+        """The signed map of one image, (h, w), from its channels (h, w, K)."""
+        channels = np.moveaxis(channels, 2, 0)
+        masks = resize_maps(channels, image.shape[:2])
+        low, high = masks.min((1, 2), keepdims=True), masks.max((1, 2), keepdims=True)
+        masks = (masks - low) / np.where(high > low, high - low, 1)
+        shown = self._hidden + masks[..., None] * (image - self._hidden)
+        weights = self._probabilities(shown, size)[:, target] - start
+        return np.tensordot(np.where((high > low)[:, 0, 0], weights, 0), channels, axes=1)
+
+    def _probabilities(self, images, size):
+        """Probabilities of two or more classes, float32 (n, classes)."""
+        if "int" in self._input_dtype:
+            images = np.rint(images).clip(0, 255)
+        logits = self._compute_logits(images.astype(self._input_dtype), size)
+        found = keras.ops.convert_to_numpy(LINKS[self._head.link](logits))
+        return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+
+    def _compute_logits(self, images, size):
+        logits = _in_batches(self._logits, images, size).astype("float32")
+        return logits.reshape(len(images), -1)
 
 
-def _hidden_pixels(nodes):
+def _in_batches(run, images, size):
+    """One compiled call for each batch of one size, NumPy (N, ...)."""
+    parts = [run(images[rows])[0] for rows in fixed_batches(len(images), size)]
+    return np.concatenate(parts)[: len(images)]
+
+
+def _hidden_pixels(calls):
     """What hides a pixel: the color that the model's first layer turns into 0, else 0 itself."""
-    for node in nodes:
-        first = not node.is_input and producer(node.input_tensors[0]).is_input
-        if first and isinstance(node.operation, layers.Normalization):
-            return keras.ops.convert_to_numpy(node.operation.mean)[0].astype("float32")
+    for call in calls:
+        if call.inputs == (0,) and isinstance(call.operation, layers.Normalization):
+            return keras.ops.convert_to_numpy(call.operation.mean)[0].astype("float32")
     return np.zeros(1, "float32")

@@ -5,7 +5,7 @@ Importing this module registers every class of the project that a saved model ma
 
 import keras
 
-from utils.data.sources import channel_statistics, pixel_mean
+from utils.data.dataset import channel_statistics, pixel_mean
 from utils.model.augment import Augment
 from utils.model.resnet import resnet_v2
 from utils.training.devices import device_count

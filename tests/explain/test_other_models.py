@@ -1,0 +1,330 @@
+"""Models of other people: backbones, nested and shared parts, and what cannot be explained."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from small_models import classify, numpy, small
+
+from utils.explain.explainer import GradCAM
+from utils.explain.grad_cam import default_layer, grad_cam
+
+RAW = {"size": None, "normalize": False, "signed": True}
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).random((2, 16, 16, 3), "float32")
+
+
+def taped(model, images, layer, target):
+    """Signed Grad-CAM by a plain gradient tape over the whole model, without compiling."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("a gradient tape is TensorFlow's")
+    import tensorflow as tf
+
+    tensor = next(one.output for one in model.operations if one.name == layer)
+    both = keras.Model(model.input, [tensor, model.output])
+    with tf.GradientTape() as tape:
+        activations, logits = both(images, training=False)
+        score = tf.reduce_sum(logits[:, target])
+    alpha = tape.gradient(score, activations).numpy().mean(axis=(1, 2))
+    return np.einsum("nhwk,nk->nhw", activations.numpy(), alpha)
+
+
+def test_default_layers_of_backbones_equal_a_gradient_tape():
+    """Ten more families: `python -m benchmarks.backbones`."""
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNetV2(
+        input_shape=(64, 64, 3), alpha=0.35, weights=None, classes=5, classifier_activation=None
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
+    assert default_layer(model) == "out_relu"
+    expected = taped(model, images, "out_relu", 3)
+    maps = grad_cam(model, images, 3, **RAW)
+    np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def padded(inputs):
+    x = layers.ReLU(name="wanted")(layers.Conv2D(4, 3)(inputs))
+    x = layers.Dropout(0.5)(layers.ZeroPadding2D(name="padding")(x))
+    return classify(layers.AveragePooling2D(16)(layers.Dropout(0.2)(x)))
+
+
+def branches(inputs):
+    x = layers.ReLU(name="wanted")(layers.Conv2D(4, 3, padding="same")(inputs))
+    each = [layers.Conv2D(3, size, padding="same")(x) for size in (1, 3)]
+    return layers.Dense(4)(layers.Concatenate()([layers.Flatten()(one) for one in each]))
+
+
+def ends_in_one_position(inputs):
+    x = layers.Conv2D(4, 3, strides=4, name="wanted")(inputs)
+    x = layers.ReLU()(layers.Conv2D(4, 4, name="one_position")(x))
+    return layers.Dense(4)(layers.Flatten()(x))
+
+
+@pytest.mark.parametrize("build", [padded, branches, ends_in_one_position])
+def test_default_is_the_last_map_that_every_path_passes(build):
+    assert default_layer(small(build)) == "wanted"
+
+
+def test_one_position_can_be_named(pixels):
+    maps = grad_cam(small(ends_in_one_position), pixels, 1, "one_position")
+    assert maps.shape == (2, 16, 16)
+
+
+def tokens(inputs):
+    """A small Vision Transformer: patches, attention between them, their mean."""
+    x = layers.Reshape((16, 8))(layers.Conv2D(8, 4, strides=4, name="patches")(inputs))
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 4, name="attention")(x, x)])
+    x = layers.LayerNormalization(name="last_tokens")(x)
+    return layers.Dense(4, name="scores")(layers.GlobalAveragePooling1D()(x))
+
+
+def test_tokens_have_no_default_and_the_remedy_works(pixels):
+    keras.utils.set_random_seed(1)
+    model = small(tokens)
+    with pytest.raises(ValueError, match="goes on with tokens.*Reshape"):
+        grad_cam(model, pixels)
+    assert grad_cam(model, pixels, layer="patches").shape == (2, 16, 16)
+
+    def reshaped(inputs):
+        x = keras.Model(model.input, model.get_layer("last_tokens").output)(inputs)
+        x = layers.Reshape((4, 4, 8), name="map")(x)
+        return model.get_layer("scores")(layers.GlobalAveragePooling2D()(x))
+
+    maps = grad_cam(small(reshaped), pixels, 2, "map", **RAW)
+    values = numpy(keras.Model(model.input, model.get_layer("last_tokens").output)(pixels))
+    expected = values.reshape(2, 4, 4, 8) @ numpy(model.get_layer("scores").kernel)[:, 2] / 16
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_learned_map_there_is_no_default(pixels):
+    model = small(lambda x: layers.Dense(4)(layers.Flatten()(layers.Rescaling(2.0)(x))))
+    with pytest.raises(ValueError, match="no layer with a map"):
+        default_layer(model)
+
+
+# Nested models -------------------------------------------------------------------------------
+
+
+def backbone_and_head(inputs):
+    inner = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, padding="same", name="conv")(inner)
+    x = layers.Dense(5, name="dense")(x)
+    backbone = keras.Model(inner, layers.ReLU(name="relu")(x), name="backbone")
+    x = layers.Conv2D(6, 3, padding="same", name="conv")(backbone(inputs))
+    return layers.Dense(4, name="dense")(layers.GlobalAveragePooling2D()(x))
+
+
+def test_a_backbone_and_a_head_may_repeat_names(pixels):
+    model = small(backbone_and_head)
+    assert default_layer(model) == "conv"  # the model's own; that of the backbone has its path
+    own, nested = (grad_cam(model, pixels, 1, name, **RAW) for name in ("conv", "backbone/conv"))
+    assert np.abs(own - nested).max() > 1e-4
+    np.testing.assert_array_equal(own, grad_cam(model, pixels, 1, model.get_layer("conv"), **RAW))
+    inner = model.get_layer("backbone")
+    for name in ("relu", "backbone", inner, inner.get_layer("relu")):
+        one = grad_cam(model, pixels, 1, name, **RAW)
+        np.testing.assert_array_equal(one, grad_cam(model, pixels, 1, "backbone/relu", **RAW))
+
+
+def test_the_name_of_the_default_leads_to_the_layer(pixels):
+    inner = small(lambda x: layers.ReLU(name="relu")(layers.Conv2D(4, 3)(x)))
+    middle = keras.Sequential([keras.Input((16, 16, 3)), inner])
+    model = small(lambda x: classify(middle(x)))
+    found = model
+    for name in default_layer(model).split("/"):
+        found = found.get_layer(name)
+    assert found is inner.get_layer("relu")
+    plain = small(lambda x: classify(layers.Conv2D(4, 3)(x)))
+    assert isinstance(plain.get_layer(default_layer(plain)), layers.Conv2D)
+
+
+def test_names_that_are_repeated_in_two_nested_models_need_their_path(pixels):
+    def build(inputs):
+        x = inputs
+        for name in ("a", "b"):
+            inner = keras.Input(x.shape[1:])
+            conv = layers.Conv2D(4, 3, name="conv")(inner)
+            x = keras.Model(inner, layers.ReLU()(conv), name=name)(x)
+        return classify(x)
+
+    model = small(build)
+    with pytest.raises(ValueError, match=r"any of \['a/conv', 'b/conv'\]"):
+        grad_cam(model, pixels, layer="conv")
+    assert grad_cam(model, pixels, 1, "a/conv", size=None).shape == (2, 14, 14)
+
+
+def test_a_nested_model_casts_to_the_type_of_its_input():
+    inner = keras.Input((16, 16, 3), dtype="uint8")
+    x = layers.Conv2D(4, 3, name="conv")(layers.Rescaling(1 / 255)(inner))
+    backbone = keras.Model(inner, x, name="backbone")
+    model = small(lambda x: classify(backbone(x)))
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+    logits = GradCAM(model)(images).logits
+    np.testing.assert_allclose(logits, model.predict_on_batch(images), rtol=1e-4, atol=1e-5)
+
+
+# Models without a graph ----------------------------------------------------------------------
+
+
+class Subclassed(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.conv = layers.Conv2D(4, 3, name="conv")
+        self.pool = layers.GlobalAveragePooling2D()
+        self.scores = layers.Dense(4)
+
+    def call(self, x):
+        return self.scores(self.pool(self.conv(x)))
+
+
+def test_a_subclassed_model_is_refused_and_the_remedy_works(pixels):
+    model = Subclassed()
+    expected = model.predict_on_batch(pixels)
+    with pytest.raises(ValueError, match=r"has no graph.*keras.Model\(x, model.call\(x\)\)"):
+        grad_cam(model, pixels)
+    x = keras.Input((16, 16, 3))
+    functional = keras.Model(x, model.call(x))
+    assert default_layer(functional) == "conv"
+    np.testing.assert_allclose(GradCAM(functional)(pixels).logits, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_that_computes_something_else_than_its_graph_is_refused(pixels):
+    class Doubled(keras.Model):
+        def call(self, x):
+            return 2 * super().call(x)
+
+    x = keras.Input((16, 16, 3))
+    with pytest.raises(ValueError, match="has no graph"):
+        grad_cam(Doubled(x, classify(layers.Conv2D(4, 3)(x))), pixels)
+
+
+def test_a_nested_model_without_a_graph_is_one_step(pixels):
+    class Opaque(keras.Model):
+        def call(self, x):
+            return x * 3
+
+    model = small(lambda x: classify(Opaque(name="opaque")(layers.Conv2D(4, 3, name="conv")(x))))
+    assert default_layer(model) == "opaque"
+    expected = grad_cam(model, pixels, 1, "opaque", **RAW)  # three times conv, a third of its slope
+    maps = grad_cam(model, pixels, 1, "conv", **RAW)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_an_unbuilt_sequential_is_refused_and_the_remedy_works(pixels):
+    parts = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    model = keras.Sequential(parts)
+    with pytest.raises(ValueError, match=r"model.build\(\(None, height, width, channels\)\)"):
+        grad_cam(model, pixels)
+    model.build((None, 16, 16, 3))
+    assert grad_cam(model, pixels).shape == (2, 16, 16)
+
+
+def test_several_outputs_are_refused_and_the_remedy_works(pixels):
+    x = keras.Input((16, 16, 3))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x))
+    model = keras.Model(x, {"age": layers.Dense(1, name="age")(y), "kind": layers.Dense(3)(y)})
+    with pytest.raises(ValueError, match=r"2: .*'age'.*keras.Model\(model.input, model.outputs"):
+        grad_cam(model, pixels)
+    assert grad_cam(keras.Model(model.input, model.outputs[0]), pixels).shape == (2, 16, 16)
+
+
+def test_several_inputs_are_refused_and_the_remedy_works(pixels):
+    image, number = keras.Input((16, 16, 3)), keras.Input((2,))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="conv")(image))
+    model = keras.Model([image, number], layers.Dense(3)(layers.Concatenate()([x, number])))
+    with pytest.raises(ValueError, match=r"has 2. Fix the others"):
+        grad_cam(model, pixels)
+    x = keras.Input((16, 16, 3))
+    others = layers.Lambda(lambda one: keras.ops.ones((keras.ops.shape(one)[0], 2)))(x)
+    maps = grad_cam(keras.Model(x, model([x, others])), pixels, layer="conv")
+    assert maps.shape == (2, 16, 16)
+
+
+def test_a_file_name_is_no_model(pixels):
+    with pytest.raises(ValueError, match=r"must be a keras.Model.*got builtins.str"):
+        grad_cam("model.keras", pixels)
+
+
+def test_channels_first_is_refused_and_the_remedy_works(pixels):
+    def build(shape, order):
+        x = keras.Input(shape)
+        y = layers.Conv2D(4, 3, data_format=order, name="conv")(x)
+        y = layers.GlobalAveragePooling2D(data_format=order)(y)
+        return keras.Model(x, layers.Dense(4)(y))
+
+    old = build((3, 16, 16), "channels_first")
+    with pytest.raises(ValueError, match="'conv' works with channels first"):
+        grad_cam(old, pixels.transpose(0, 3, 1, 2))
+    model = build((16, 16, 3), "channels_last")
+    model.set_weights(old.get_weights())
+    assert grad_cam(model, pixels).shape == (2, 16, 16)
+
+
+def test_the_format_of_the_model_counts_and_not_the_global_one(pixels):
+    model = small(lambda x: classify(layers.Conv2D(4, 3)(x)))
+    expected = GradCAM(model)(pixels, 1).maps
+    keras.config.set_image_data_format("channels_first")
+    try:
+        np.testing.assert_array_equal(GradCAM(model)(pixels, 1).maps, expected)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+# What a later change or a training must not meet ---------------------------------------------
+
+
+def test_a_changed_model_is_compiled_again(pixels):
+    model = small(lambda x: classify(layers.Conv2D(4, 3, activation="relu", name="conv")(x)))
+    before = grad_cam(model, pixels, 1, **RAW)
+    model.get_layer("conv").activation = keras.activations.linear
+    after = grad_cam(model, pixels, 1, **RAW)
+    np.testing.assert_array_equal(after, GradCAM(model)(pixels, 1, signed=True).maps)
+    assert np.abs(after - before).max() > 1e-4
+
+
+def test_a_longer_sequential_is_compiled_again(pixels):
+    parts = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    model = keras.Sequential([keras.Input((16, 16, 3)), *parts])
+    before = grad_cam(model, pixels, 1, **RAW)
+    model.pop()
+    model.add(layers.Dense(4, kernel_initializer="ones"))
+    assert np.abs(grad_cam(model, pixels, 1, **RAW) - before).max() > 1e-4
+
+
+def test_nothing_is_left_in_the_layers(pixels):
+    """A regularizer of activations adds its loss at every call; training comes after explaining."""
+    model = small(lambda x: classify(layers.Conv2D(4, 3, activity_regularizer="l2")(x)))
+    grad_cam(model, pixels)
+    assert model.losses == []
+    model.compile("sgd", "mse")
+    model.train_on_batch(pixels, np.ones((2, 4)))
+    assert grad_cam(model, pixels).shape == (2, 16, 16)
+
+
+def test_dropout_and_noise_are_off_even_where_the_graph_says_training(pixels):
+    def build(x):
+        x = layers.Dropout(0.5)(layers.Conv2D(4, 3)(x), training=True)
+        return classify(layers.GaussianNoise(1.0)(x))
+
+    model = small(build)
+    np.testing.assert_array_equal(grad_cam(model, pixels, 1), grad_cam(model, pixels, 1))
+
+
+def test_a_fixed_batch_size_of_the_model_is_kept(pixels):
+    x = keras.Input(batch_shape=(3, 16, 16, 3))
+    model = keras.Model(x, classify(layers.Conv2D(4, 3)(x)))
+    seven = np.random.default_rng(0).random((7, 16, 16, 3), "float32")
+    for method in ("grad-cam", "score-cam"):
+        assert grad_cam(model, seven, method=method).shape == (7, 16, 16)
+
+
+def test_any_image_size_for_a_model_that_takes_any():
+    x = keras.Input((None, None, 3))
+    model = keras.Model(x, classify(layers.Conv2D(4, 3, padding="same", name="conv")(x)))
+    assert default_layer(model) == "conv"
+    for height, width in ((16, 24), (9, 5)):
+        images = np.ones((1, height, width, 3))
+        assert grad_cam(model, images).shape == (1, height, width)

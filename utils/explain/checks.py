@@ -1,0 +1,156 @@
+"""What every explainer checks before it works, and what it returns."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+
+class Explanation(NamedTuple):
+    """What one pass yields for N images."""
+
+    maps: np.ndarray  # float32 (N, h, w), native resolution, not normalized; >= 0 unless signed
+    logits: np.ndarray  # float32 (N, classes); (N, 1) of a model with one logit for two classes
+    targets: np.ndarray  # int64 (N,), the class that each map explains; -1: a function's score
+
+
+def to_array(values, name):
+    """An array, a tensor of any backend, or a list of them, as a NumPy array.
+
+    Raises:
+        ValueError: on anything else, such as a `tf.data.Dataset`, a generator or a dictionary.
+    """
+    if hasattr(values, "detach"):  # PyTorch
+        values = (
+            values.detach().cpu().float().numpy()
+            if "float" in str(values.dtype)
+            else (values.detach().cpu().numpy())
+        )
+    if keras.ops.is_tensor(values):
+        values = keras.ops.convert_to_numpy(values)
+    if isinstance(values, (list, tuple)):
+        try:
+            values = np.stack([to_array(one, name) for one in values]) if values else np.empty(0)
+        except ValueError as error:
+            if "same shape" not in str(error):
+                raise
+            raise ValueError(
+                f"{name} must have one shape; those given differ. Resize them to that of the model."
+            ) from None
+    plain = isinstance(values, (int, float, np.generic, str, bytes))
+    if not plain and not hasattr(values, "__array__"):
+        raise ValueError(
+            f"{name} must be an array, a tensor or a list of them, got {type(values).__name__}. "
+            "From a data set take batches: for images, labels in dataset: ..."
+        )
+    array = np.asarray(values)
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
+def check_images(images, shape, dtype):
+    """The images as a model takes them: its dtype, floats rounded for whole pixels.
+
+    Args:
+        images: array, tensor or list of images, (N, height, width, channels); without the last
+            axis where the model takes one channel.
+        shape: shape of the model's input, with the batch.
+        dtype: str, of the model's input.
+
+    Raises:
+        ValueError: on another form or shape, no image, NaN, infinity, or values outside of 0..255
+            for a model that takes whole pixels.
+    """
+    images, wanted = to_array(images, "images"), shape[1:]
+    if len(wanted) == 3 and wanted[-1] == 1 and images.ndim == 3 and images.shape[-1] != 1:
+        images = images[..., None]  # as Keras itself takes gray images
+    fits = images.ndim == len(shape) and all(
+        want in (None, got) for want, got in zip(wanted, images.shape[1:], strict=True)
+    )
+    if not fits or not len(images):
+        raise ValueError(
+            f"images must have shape (N, {', '.join(map(str, wanted))}) with N >= 1, got "
+            f"{images.shape}. For one image pass image[None]."
+        )
+    if images.dtype.kind not in "uif":
+        raise ValueError(f"images must be numbers (uint8 or float), got {images.dtype}.")
+    if not np.isfinite(images).all():
+        bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
+        raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
+    if "int" in dtype and images.dtype.name != dtype:
+        low, high, whole = images.min(), images.max(), np.array_equal(images, images.round())
+        if low < 0 or high > 255 or (high <= 1 and not whole):
+            raise ValueError(
+                f"The model takes pixels in 0..255, got values from {low} to {high}. Pass "
+                "raw pixels: the model normalizes them itself."
+            )
+        images = images.round()
+    return images.astype(dtype, copy=False)
+
+
+def check_classes(classes, count, name, number):
+    """One class for each of `count` images, int64, -1 where None was given.
+
+    Args:
+        classes: None, an int, or `count` whole numbers, also as a column (count, 1).
+        count: int, number of images.
+        name: str, of the argument.
+        number: int, how many classes the model has; of a single logit two, 0 and 1.
+
+    Raises:
+        ValueError: on another number of classes, or one that the model does not have.
+    """
+    if classes is None:
+        return np.full(count, -1, "int64")
+    wanted = to_array(classes, name)
+    if wanted.shape == (count, 1):  # as keras.datasets.cifar10 gives labels
+        wanted = wanted[:, 0]
+    whole = wanted.dtype.kind == "f" and np.array_equal(wanted, wanted.round())
+    if not (wanted.dtype.kind in "ui" or whole) or wanted.shape not in ((), (count,)):
+        one_hot = wanted.shape == (count, number) and number > 1
+        raise ValueError(
+            f"{name} must be None, an int or a sequence of {count} ints (one for each image), "
+            f"got {wanted.dtype} of shape {wanted.shape}."
+            + (f" Of one-hot rows take the class: {name}.argmax(axis=1)." if one_hot else "")
+        )
+    outside = wanted[(wanted < 0) | (wanted >= number)]
+    if outside.size:
+        raise ValueError(
+            f"{name} must be class indices from 0 to {number - 1}, got {outside[:10]}."
+        )
+    return np.broadcast_to(wanted.astype("int64"), (count,))
+
+
+def predicted_classes(logits):
+    """int64 (N,), the class of the largest logit; of a single logit, 1 where it is above 0."""
+    return (logits[:, 0] > 0).astype("int64") if logits.shape[1] == 1 else logits.argmax(axis=1)
+
+
+def is_int(value, at_least):
+    """Whether a value is a whole number, and no bool, from `at_least` on."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and value >= at_least
+
+
+def check_batch_size(batch_size):
+    """Raises `ValueError` unless a batch size is an int >= 1."""
+    if not is_int(batch_size, 1):
+        raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
+
+
+def check_finite(*arrays):
+    """Raises `ValueError` if logits or maps, arrays of any shape, have NaN or infinity."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError(
+            "The model gives logits or maps that are not finite. Its weights may have diverged "
+            "in training: check the loss, or reload a checkpoint."
+        )
+
+
+def fixed_batches(count, size):
+    """Rows of batches of one size, the last one filled up with the last row: one compilation.
+
+    Returns:
+        int64 (batches, size).
+    """
+    batches = -(-count // size)
+    return np.minimum(np.arange(batches * size), count - 1).reshape(batches, size)

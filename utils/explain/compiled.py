@@ -1,0 +1,178 @@
+"""Compiles calls of a graph, with and without a gradient, on each backend of Keras.
+
+TensorFlow takes any number of images without a new compilation, JAX compiles for each new batch
+size, and PyTorch runs eagerly. Weights are read at each call, not when it is compiled.
+"""
+
+import keras
+from keras import ops
+
+from utils.explain.keras_graph import run_calls
+
+
+def compile_forward(calls, image, wanted):
+    """Compiles images -> values.
+
+    Args:
+        calls: list of `utils.explain.keras_graph.Call`.
+        image: `keras.KerasTensor`, the model's input.
+        wanted: the numbers of the values to compute.
+
+    Returns:
+        Callable, NumPy images to a list of NumPy arrays.
+    """
+
+    def forward(images):
+        values = {0: images}
+        run_calls(calls, values)
+        return [values[one] for one in wanted]
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(input_signature=[tf.TensorSpec(image.shape, image.dtype)])
+        def run(images):
+            with keras.StatelessScope():
+                return forward(images)
+
+        return lambda images: [tensor.numpy() for tensor in run(images)]
+    if backend == "jax":
+        import jax
+
+        variables = variables_of(calls)
+
+        @jax.jit
+        def run(state, images):
+            with keras.StatelessScope(zip(variables, state)):
+                return forward(images)
+
+        return lambda images: jax.device_get(run([v.value for v in variables], images))
+    if backend == "torch":
+        import torch
+
+        def run(images):
+            with torch.no_grad(), keras.StatelessScope():
+                return [ops.convert_to_numpy(t) for t in forward(ops.convert_to_tensor(images))]
+
+        return run
+    raise ValueError(f"The backend must be tensorflow, jax or torch, got {backend!r}.")
+
+
+def compile_gradient(calls, image, explained, logits, score, hook):
+    """Compiles images and two classes for each -> signed maps and logits.
+
+    Only what depends on the explained value is differentiated, and that for a whole batch at once:
+    at inference (batch norm with its moving statistics) no image influences another one, so the
+    gradient of the summed scores with respect to the activations of image i is that of the score of
+    image i. What passes around the explained layer, as the shortcut of a residual block does, is
+    held constant: the gradient is with respect to the explained activations alone.
+
+    Args:
+        calls, image: as for `compile_forward`.
+        explained: the number of the explained value.
+        logits: the number of the logits.
+        score: callable, logits (n, classes), targets (n,), contrast (n,) to scores (n,).
+        hook: one of `utils.explain.methods.HOOKS`.
+
+    Returns:
+        Callable, NumPy images, targets and contrast (int64) to a list of two NumPy arrays,
+        float32: signed maps (n, h, w) and logits (n, classes).
+    """
+    trunk, behind, below = [], [], {explained}
+    for call in calls:
+        if below & set(call.inputs):
+            behind.append(call)
+            below |= set(call.outputs)
+        else:
+            trunk.append(call)
+
+    def activate(images):
+        values = {0: images}
+        run_calls(trunk, values)
+        return values, values[explained]
+
+    def total(values, activations, targets, contrast):
+        values = values | {explained: activations}
+        run_calls(behind, values)
+        found = values[logits]
+        found = ops.reshape(ops.cast(found, "float32"), (-1, found.shape[-1]))
+        return ops.sum(score(found, targets, contrast)), found
+
+    def weigh(activations, gradients):
+        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32"))
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _on_tensorflow(image, activate, total, weigh)
+    if backend == "jax":
+        return _on_jax(variables_of(calls), activate, total, weigh)
+    if backend == "torch":
+        return _on_torch(activate, total, weigh)
+    raise ValueError(
+        f"Grad-CAM needs a backend with gradients (tensorflow, jax, torch), got {backend!r}."
+    )
+
+
+def _on_tensorflow(image, activate, total, weigh):
+    import tensorflow as tf
+
+    image_spec = tf.TensorSpec(image.shape, image.dtype)
+    class_spec = tf.TensorSpec([None], "int64")
+
+    @tf.function(input_signature=[image_spec, class_spec, class_spec])
+    def explain(images, targets, contrast):
+        # No update of a state, and no loss of a regularizer, may be left in the user's layers.
+        with keras.StatelessScope():
+            values, activations = activate(images)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(activations)
+                score, logits = total(values, activations, targets, contrast)
+            gradients = tape.gradient(score, activations, unconnected_gradients="zero")
+            return weigh(activations, gradients), logits
+
+    return lambda *arguments: [tensor.numpy() for tensor in explain(*arguments)]
+
+
+def _on_jax(variables, activate, total, weigh):
+    import jax
+
+    @jax.jit
+    def explain(state, images, targets, contrast):
+        with keras.StatelessScope(zip(variables, state)):
+            values, activations = activate(images)
+
+            def score(activations):
+                return total(values, activations, targets, contrast)
+
+            gradients, logits = jax.grad(score, has_aux=True)(activations)
+            return weigh(activations, gradients), logits
+
+    return lambda *arguments: jax.device_get(explain([v.value for v in variables], *arguments))
+
+
+def _on_torch(activate, total, weigh):
+    import torch
+
+    def explain(*arguments):
+        images, targets, contrast = map(ops.convert_to_tensor, arguments)
+        with keras.StatelessScope():
+            with torch.no_grad():
+                values, activations = activate(images)
+            with torch.enable_grad():
+                activations = activations.detach().requires_grad_()
+                score, logits = total(values, activations, targets, contrast)
+                (gradients,) = torch.autograd.grad(score, activations)
+            maps = weigh(activations, gradients)
+        return [ops.convert_to_numpy(tensor.detach()) for tensor in (maps, logits)]
+
+    return explain
+
+
+def variables_of(calls):
+    """The variables that the calls read, each once."""
+    found = {}
+    for call in calls:
+        for variable in getattr(call.operation, "variables", ()):
+            found[id(variable)] = variable
+    return list(found.values())

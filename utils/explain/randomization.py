@@ -1,0 +1,151 @@
+"""Is the map true? It must change with the weights: cascading randomization.
+
+Adebayo et al. 2018, "Sanity Checks for Saliency Maps", https://arxiv.org/abs/1810.03292.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from utils.explain.checks import is_int
+from utils.explain.explainer import GradCAM
+
+
+class Randomization(NamedTuple):
+    """Result of `cascading_randomization`; row s is after stage s."""
+
+    layers: tuple  # str, the lowest layer randomized so far, from the logits down
+    correlations: np.ndarray  # float64 (stages, N), rank correlation with the original map
+
+
+def cascading_randomization(
+    model,
+    images,
+    targets=None,
+    layer=None,
+    *,
+    method="grad-cam",
+    stages=8,
+    batch_size=256,
+    seed=0,
+    progress=None,
+):
+    """Destroys the learned weights from the top down and watches the maps change.
+
+    Adebayo et al. 2018, "Sanity Checks for Saliency Maps", https://arxiv.org/abs/1810.03292,
+    Section 3. A map that hardly changes when the weights are random explains the image, not the
+    model. Works on a copy; the model keeps its weights.
+
+    Args:
+        model, images, batch_size: as for `utils.explain.grad_cam.grad_cam`.
+        targets: None, an int or N ints. The class that is explained is that of the original model
+            throughout.
+        layer: name of one layer, or None for the default.
+        method: one of `utils.explain.methods.HOOKS`.
+        stages: int >= 2, number of measurements: the first after the logits layer alone, the last
+            after all layers, evenly spaced in between.
+        seed: int, of the random weights, see `randomized`.
+        progress: callable (done, total), called after each measurement, or None.
+
+    Returns:
+        A `Randomization`. Spearman's correlation, at native resolution; 0 where a map is constant
+        (it ranks nothing).
+
+    Raises:
+        ValueError: as `grad_cam`, on fewer than 2 stages, and when a copy of the model gives other
+            maps than the model itself.
+    """
+    if not is_int(stages, 2):
+        raise ValueError(f"stages must be an int >= 2, got {stages!r}.")
+    original = GradCAM(model, layer, method)(images, targets, batch_size=batch_size)
+    random, copy = randomized(model, seed), _copy(model)
+    copy.set_weights(model.get_weights())
+    explain = GradCAM(copy, layer, method)
+    again = explain(images, original.targets, batch_size=batch_size)
+    if not np.allclose(again.logits, original.logits, rtol=1e-2, atol=1e-2):
+        raise ValueError(
+            f"A copy of the model {model.name!r}, made from its configuration and its weights, "
+            "gives other logits: a layer has a state that is in neither. Put it into get_config, "
+            "or into a weight (add_weight)."
+        )
+    top_down = list(zip(_layers_with_weights(copy), _layers_with_weights(random)))[::-1]
+    ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
+    correlations = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        for (_, one), (_, other) in top_down[start:end]:
+            one.set_weights(other.get_weights())
+        maps = explain(images, original.targets, batch_size=batch_size).maps
+        correlations.append([spearman(a, b) for a, b in zip(original.maps, maps, strict=True)])
+        if progress is not None:
+            progress(len(correlations), len(ends))
+    names = tuple(top_down[end - 1][0][0] for end in ends)
+    return Randomization(names, np.array(correlations))
+
+
+def _layers_with_weights(model, parents=()):
+    """(name, layer) of each layer with weights, nested models opened, in the order of Keras."""
+    found = []
+    for layer in model.layers:
+        path = (*parents, layer.name)
+        if isinstance(layer, keras.Model):
+            found += _layers_with_weights(layer, path)
+        elif layer.weights:
+            found.append(("/".join(path), layer))
+    return found
+
+
+def randomized(model, seed=0):
+    """A copy of a model that has learned nothing: what is left of a result then is chance.
+
+    Kernels are drawn from He's normal distribution, everything else (biases, batch-norm parameters
+    and statistics) has its initial value.
+
+    Args:
+        model: functional or sequential `keras.Model`; it keeps its weights.
+        seed: int.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: when a layer with weights cannot be rebuilt from its configuration.
+    """
+    copy, rng = _copy(model), np.random.default_rng(seed)
+    for weight in copy.weights:
+        if len(weight.shape) >= 2 and "seed" not in weight.path:
+            fan_in = np.prod(weight.shape[:-1])
+            weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
+    return copy
+
+
+def _copy(model):
+    """A copy with fresh weights; layers without any are shared where they cannot be rebuilt."""
+
+    def rebuild(layer):
+        try:
+            return type(layer).from_config(layer.get_config())
+        except Exception as error:  # a Lambda, or a layer of the user whose get_config is missing
+            if not layer.weights:
+                return layer
+            raise ValueError(
+                f"Layer {layer.name!r} cannot be rebuilt from its configuration, which a copy "
+                "needs: give its class a get_config that returns every argument of __init__."
+            ) from error
+
+    return keras.models.clone_model(model, clone_function=rebuild, recursive=True)
+
+
+def spearman(first, second):
+    """Spearman's rank correlation of two arrays of one size, ties with their mean rank.
+
+    A float in -1..1, 0 if one of them is constant.
+    """
+    ranks = []
+    for values in (first, second):
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        mean_rank = np.cumsum(counts) - (counts - 1) / 2
+        ranks.append(mean_rank[inverse.reshape(-1)] - (np.size(values) + 1) / 2)
+    a, b = ranks
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else 0.0
