@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 
 from utils.records.benchmarks import BENCHMARKS
-from utils.records.check import REDO, check_agreement, check_fields
+from utils.records.check import check_agreement, check_fields
 from utils.records.choose import reported_record
 from utils.settings import RECIPES
-from utils.training.epoch_log import read_history
+from utils.training.epoch_log import REDO, read_history
 from utils.training.run_folder import as_json
 
 ROOT = Path(__file__).resolve().parents[2]
