@@ -7,5 +7,5 @@ def test_names_stand_on_the_left_and_numbers_on_the_right_without_spaces_at_line
 
 
 def test_cells_are_printed_as_they_are():
-    rows = [("step", "rate"), ("1", "1e5"), ("02", "1,234"), ("3", "+0.10")]
-    assert align_columns(rows) == "step   rate\n1       1e5\n02    1,234\n3     +0.10"
+    rows = [("1", "1e5"), ("02", "1,234"), ("3.0", "+0.10")]  # a heading of numbers, too
+    assert align_columns(rows) == "1      1e5\n02   1,234\n3.0  +0.10"
