@@ -14,6 +14,7 @@ from sample_data import noise
 
 from utils.settings import RECIPES
 from utils.training import devices as module
+from utils.training import fit as fit_module
 from utils.training.devices import choose_devices, device_count, distributed
 from utils.training.fit import fit
 
@@ -106,7 +107,7 @@ def test_one_device_changes_nothing():
     [(31, 20, "a batch has 31 images, which 2 devices"), (32, 21, "the test set has 21 images")],
 )
 def test_images_that_devices_cannot_share_are_refused(monkeypatch, tmp_path, train, test, words):
-    monkeypatch.setattr("utils.training.fit.device_count", lambda: 2)
+    monkeypatch.setattr(fit_module, "device_count", lambda: 2)
     recipe = replace(RECIPES["one-cycle"], batch_size=32)
     with pytest.raises(ValueError, match=words):
         fit(None, recipe, noise(train, test), tmp_path)
