@@ -24,7 +24,7 @@ help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
-	@echo 'make bench   measure speed and memory beside other libraries (20 idle minutes, several GB)'
+	@echo 'make bench   measure speed and memory beside other libraries (25 idle minutes, several GB)'
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
 	@echo 'make colab REPO=owner/name  enter the public address: badge and links appear'

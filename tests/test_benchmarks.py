@@ -1,6 +1,6 @@
 """What the benchmarks count, and how they talk to their workers; their times are not tested."""
 
-import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -69,8 +69,8 @@ def test_every_maker_takes_the_options_of_its_variants(name):
     for comparison in (TABLES[name], comparisons.rehearsal(TABLES[name])):
         for variant in comparison.variants.values():
             module, function = variant.maker.split(".")
-            if module == "torch_resnet":
-                pytest.importorskip("torch")
+            if module == "torch_resnet" and not importlib.util.find_spec("torch"):
+                continue  # as the command leaves it out
             maker = getattr(importlib.import_module(f"benchmarks.{module}"), function)
             inspect.signature(maker).bind(None, **variant.options)
             count, batch_size = variant.options["count"], variant.options.get("batch_size", 1)
