@@ -207,6 +207,14 @@ def test_a_name_that_leads_nowhere_is_found(name, text, dead, tmp_path):
     assert found == f"{dead}, named in {name}, is not defined there"
 
 
+def test_a_test_may_patch_a_name_where_it_is_used(tmp_path):
+    shutil.copytree(UTILS, tmp_path / "utils", ignore=shutil.ignore_patterns("__pycache__"))
+    before = names_that_lead_nowhere(tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_x.py").write_text('patch("utils.records.weights.resnet_v2", None)')
+    assert names_that_lead_nowhere(tmp_path) == before
+
+
 def test_a_docstring_is_no_code(tmp_path):
     lines = "    x = 1\n" * 59
     (tmp_path / "module.py").write_text(f'def f():\n    """One.\n\n    Two.\n    """\n{lines}')
