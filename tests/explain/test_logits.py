@@ -138,16 +138,27 @@ def test_probabilities_without_a_way_back_are_refused(pixels, build, message):
         grad_cam(randomize(small(build)), pixels)
 
 
-def test_the_remedy_of_the_refusal(pixels):
-    model = randomize(
-        small(
-            lambda x: layers.Lambda(lambda z: ops.softmax(z / 9), name="cool")(dense(4)(pooled(x)))
-        )
-    )
-    layer = model.get_layer("cool")
-    ends_in_logits = keras.Model(model.input, layer.input)
+def test_the_remedies_of_the_refusals(pixels):
+    def cool(z):
+        return ops.softmax(z / 9)
+
+    model = randomize(small(lambda x: layers.Lambda(cool, name="cool")(dense(4)(pooled(x)))))
+    ends_in_logits = keras.Model(model.input, model.get_layer("cool").input)
     maps = grad_cam(ends_in_logits, pixels, 2, **RAW)
     np.testing.assert_allclose(maps, logit_maps(model, pixels, 2), rtol=1e-4, atol=1e-6)
+
+    model = randomize(small(lambda x: ScaledSoftmax(name="own")(pooled(x))))
+    layer, logits = model.get_layer("own"), dense(4, use_bias=False)
+    ends_in_logits = keras.Model(model.input, logits(layer.input))
+    logits.set_weights(layer.get_weights())
+    found = numpy(ops.softmax(GradCAM(ends_in_logits)(pixels).logits))
+    np.testing.assert_allclose(found, model.predict_on_batch(pixels), rtol=1e-4)
+
+    model = randomize(small(two_heads))
+    head = next(one for one in model.layers if isinstance(one, layers.Dense))
+    one_of_them = GradCAM(keras.Model(model.input, head.output))(pixels)
+    expected = numpy(keras.Model(model.input, head.output)(pixels))
+    np.testing.assert_allclose(numpy(ops.softmax(one_of_them.logits)), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +188,7 @@ def test_small_logits_of_a_linear_layer_are_no_probabilities(pixels):
 # One column is two classes --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", [None, "sigmoid"])
+@pytest.mark.parametrize("activation", [None, "sigmoid", "hard_sigmoid"])
 def test_one_column_is_two_classes(pixels, activation):
     model = randomize(small(lambda x: dense(1, activation)(pooled(x))))
     kernel, _ = model.get_layer("scores").get_weights()

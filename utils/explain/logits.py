@@ -16,12 +16,12 @@ from keras import ops
 
 from utils.explain.keras_graph import Call, Slot, run_calls
 
-LINKS = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "log-softmax": ops.log_softmax}
-REMEDY = (
-    "Explain a model that shares the layers and ends before them, in logits: "
-    "keras.Model(model.input, layer.input), where layer is the one that turns logits into "
-    "probabilities."
-)
+LINKS = {
+    "softmax": ops.softmax,
+    "sigmoid": ops.sigmoid,
+    "hard sigmoid": ops.hard_sigmoid,
+    "log-softmax": ops.log_softmax,
+}
 
 
 class Head(NamedTuple):
@@ -30,7 +30,7 @@ class Head(NamedTuple):
     calls: list  # of `Call`, those that lead to the logits
     logits: int  # the number of the value
     classes: int  # logits an image; 1 stands for two classes, see `utils.explain.checks`
-    link: str  # "softmax" or "sigmoid": what makes probabilities of them
+    link: str  # a name of `LINKS`: what makes probabilities of them
     sure: bool  # False where only their values tell whether they are probabilities
     mixed: bool  # probabilities enter what gives them, such as the mean of two softmax heads
 
@@ -73,14 +73,29 @@ def find_logits(graph):
         (value,) = call.inputs
     linear = value in extra or value == 0 or _is_linear_layer(makers[value].operation)
     if not linear and _squashes(makers[value], graph):
-        raise ValueError(
-            f"{makers[value].path!r} gives numbers from 0 to 1 whatever it takes, so the model "
-            f"ends in probabilities; Grad-CAM needs the gradient of the logit. {REMEDY}"
-        )
+        _refuse(makers[value])
     calls = [extra.get(call.outputs[0], call) for call in graph.calls]
-    link = "sigmoid" if classes == 1 or link == "sigmoid" else "softmax"
+    one_by_one = link in ("sigmoid", "hard sigmoid")  # each column apart, as for several labels
+    link = link if one_by_one else "sigmoid" if classes == 1 else "softmax"
     mixed = not linear and _has_probabilities_behind(value, makers, graph)
     return Head(needed(calls, value), value, classes, link, linear, mixed)
+
+
+def _refuse(call):
+    """The output is a probability, and the call that makes it cannot be gone back through."""
+    if getattr(call.operation, "weights", ()):
+        remedy = (
+            "put a layer that has its weights, but gives logits, in its place: logits = "
+            "keras.layers.Dense(classes); model = keras.Model(model.input, logits(layer.input)); "
+            "logits.set_weights(...)."
+        )
+    else:
+        remedy = "where its input is the logits, keras.Model(model.input, layer.input)."
+    raise ValueError(
+        f"{call.path!r} gives numbers from 0 to 1 whatever it takes, so the model ends in "
+        "probabilities; Grad-CAM needs the gradient of the logit. Explain a model that shares the "
+        f"other layers and ends in logits: {remedy}"
+    )
 
 
 def needed(calls, *values):
@@ -111,8 +126,8 @@ def check_logits(head, logits):
         raise ValueError(
             f"The model gives probabilities (values from {logits.min():.3g} to "
             f"{logits.max():.3g}{', rows sum to 1' if sums else ''}) from which no way leads back "
-            f"to logits. {REMEDY} Where several heads are averaged, average their logits, or "
-            "explain one of them."
+            "to logits. Where several heads are averaged, average their logits, or explain one of "
+            "them: keras.Model(model.input, head.output)."
         )
 
 
@@ -147,7 +162,9 @@ def _link_between(given, found):
     for name, link in LINKS.items():
         if name == "softmax" and given.shape[-1] == 1:  # always 1, whatever the logit
             continue
-        if np.allclose(_to_numpy(link(tensor)), found.reshape(given.shape), atol=5e-3):
+        expected = _to_numpy(link(tensor))
+        close = 5e-3 * np.abs(expected).max()  # as near as half precision allows
+        if np.abs(expected - found.reshape(given.shape)).max() < close:
             return name
     return None
 
