@@ -85,7 +85,7 @@ def compile_model(model, recipe, train_images, *, on_gpu=False):
         optimizer,
         loss=SmoothedCrossentropy(recipe.label_smoothing),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        # TensorFlow cannot add up gradients over several devices from inside of XLA.
+        # XLA and MirroredStrategy do not go together: github.com/keras-team/keras/issues/17187
         jit_compile=keras.backend.backend() == "jax" or (on_gpu and device_count() == 1),
     )
     return model
