@@ -131,7 +131,7 @@ def test_the_record_names_what_trained_and_not_what_wrote_it(dataset, tmp_path, 
 
 def test_a_run_goes_on_in_the_precision_it_began_with(dataset, tmp_path, capsys):
     """On a machine that prefers another one, and says so; asking for another one is refused."""
-    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=1, batch_size=32, max_lr=0.01)
+    recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=32, max_lr=0.01)
     options = {"profile": "study", "validation": "test set"}
     preferred = module.describe_runtime().precision
     begun = "float32" if preferred != "float32" else "mixed_bfloat16"

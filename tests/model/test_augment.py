@@ -115,3 +115,11 @@ def test_configuration_round_trip():
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Augment(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((8, 8, 3), "float32"), ((2, 8, 8, 3), "uint8"), ((2, 8, 8), "float32")]
+)
+def test_what_is_no_batch_of_normalized_images_is_refused(shape, dtype):
+    with pytest.raises(ValueError, match="pass normalized images, floats .batch, height"):
+        Augment()(np.zeros(shape, dtype), training=True)

@@ -56,3 +56,9 @@ def test_a_saved_model_loads_as_the_notebook_says(dataset, tmp_path):
         text=True,
     )
     assert found.stdout.split() == ["OneCycleSGD", "SmoothedCrossentropy"], found.stderr[-2000:]
+
+
+def test_images_in_another_unit_are_refused(dataset):
+    """Their statistics would normalize raw pixels by a factor of 255 wrongly, without a word."""
+    with pytest.raises(ValueError, match="floats in 0..1"):
+        build_model(RECIPE, dataset.x_train / 255)

@@ -33,3 +33,9 @@ def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
     assert -np.log(kernel) == pytest.approx(expected, rel=0.02)
     twice = replace(recipe, l2=2 * recipe.l2)
     assert decay_e_foldings(twice, 50_000) == pytest.approx(2 * expected)
+
+
+@pytest.mark.parametrize("images", [np.zeros((5, 1)), 0, 2.5, "all"])
+def test_what_is_no_number_of_images_is_refused(images):
+    with pytest.raises(ValueError, match=r"pass the number of training images.*len\(x_train\)"):
+        schedule_values(RECIPES["one-cycle"], images)

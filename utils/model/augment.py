@@ -72,6 +72,12 @@ class Augment(keras.layers.Layer):
 
     def call(self, images, training=False):
         """Images (batch, height, width, channels), float, to images of the same shape."""
+        kind = keras.backend.standardize_dtype(images.dtype)
+        if len(images.shape) != 4 or "float" not in kind:
+            raise ValueError(
+                f"Received images of {kind} and shape {tuple(images.shape)}; pass normalized "
+                f"images, floats (batch, height, width, channels)."
+            )
         if not training:
             return images
         if self.shift or self.flip:
@@ -89,8 +95,8 @@ class Augment(keras.layers.Layer):
             ),
         )
         # Clipping the source index repeats the nearest border pixel.
-        rows = ops.clip(ops.arange(height)[None, :] + offsets[:, :1], 0, height - 1)
-        columns = ops.clip(ops.arange(width)[None, :] + offsets[:, 1:], 0, width - 1)
+        rows = ops.clip(ops.arange(height, dtype="int32")[None, :] + offsets[:, :1], 0, height - 1)
+        columns = ops.clip(ops.arange(width, dtype="int32")[None, :] + offsets[:, 1:], 0, width - 1)
         if self.flip:
             mirrored = self._uniform((batch, 1)) < 0.5
             columns = ops.where(mirrored, width - 1 - columns, columns)

@@ -92,6 +92,7 @@ class StartLog(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.begin = time.perf_counter()
+        self.devices = device_count()  # now: on JAX a step's end is told in another thread
 
     def on_train_batch_end(self, batch, logs=None):
         if self.begin is None:
@@ -99,8 +100,9 @@ class StartLog(keras.callbacks.Callback):
         seconds, self.begin = time.perf_counter() - self.begin, None
         runtime = describe_runtime()
         start = {"epoch": self.epoch, "compile_seconds": round(seconds, 2)}
-        count = device_count()
-        device = runtime.device if count == 1 else f"{runtime.device}, {count} of them"
+        device = runtime.device
+        if self.devices > 1:
+            device += f", {self.devices} of them"
         start |= {"device": device, "versions": runtime.versions()}
         start |= {"settings": runtime.settings}
         run_folder.add_start(self.folder, {**start, "git_commit": git_commit()})

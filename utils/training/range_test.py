@@ -119,8 +119,9 @@ def _mean_loss(model, batches):
     total = count = 0
     for i in range(len(batches)):
         model.reset_metrics()  # as above
-        loss = float(model.test_on_batch(*batches[i], return_dict=True)["loss"])
-        total, count = total + loss * len(batches[i][0]), count + len(batches[i][0])
+        batch = checked(batches[i], model)
+        loss = float(model.test_on_batch(*batch, return_dict=True)["loss"])
+        total, count = total + loss * len(batch[0]), count + len(batch[0])
     return total / count
 
 

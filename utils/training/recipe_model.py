@@ -6,6 +6,7 @@ Importing this module registers every class of the project that a saved model ma
 import keras
 
 from utils.data.dataset import channel_statistics, pixel_mean
+from utils.data.image_arrays import check_images
 from utils.model.augment import Augment
 from utils.model.resnet import resnet_v2
 from utils.training.devices import device_count
@@ -27,8 +28,10 @@ def build_model(recipe, x_train, *, seed=0, dtype="float32"):
         A `keras.Model`, not compiled.
 
     Raises:
-        ValueError: on an unknown normalization or an argument that the layers refuse.
+        ValueError: on an unknown normalization, images of another form, or an argument that the
+            layers refuse.
     """
+    x_train = check_images(x_train, (32, 32, 3))
     keras.utils.set_random_seed(seed)
     if recipe.normalization == "channel":
         mean, std = channel_statistics(x_train)
@@ -82,7 +85,7 @@ def compile_model(model, recipe, train_images, *, on_gpu=False):
         optimizer,
         loss=SmoothedCrossentropy(recipe.label_smoothing),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        # TensorFlow cannot add up gradients over several devices from inside of XLA.
+        # XLA and MirroredStrategy do not go together: github.com/keras-team/keras/issues/17187
         jit_compile=keras.backend.backend() == "jax" or (on_gpu and device_count() == 1),
     )
     return model

@@ -1,6 +1,7 @@
 """What a recipe means step by step: how many steps, and the learning rate and momentum of each."""
 
 import math
+import numbers
 
 import numpy as np
 
@@ -8,7 +9,16 @@ from utils.training import schedule
 
 
 def steps_per_epoch(recipe, train_images):
-    """Steps of one epoch; the last batch is filled up, see `Batches`."""
+    """Steps of one epoch; the last batch is filled up, see `Batches`.
+
+    Raises:
+        ValueError: when `train_images` is no number of images.
+    """
+    if not isinstance(train_images, numbers.Integral) or train_images < 1:
+        raise ValueError(
+            f"Received a {type(train_images).__name__} as train_images; pass the number of "
+            f"training images, such as len(x_train), at least 1."
+        )
     return math.ceil(train_images / min(recipe.batch_size, train_images))
 
 
