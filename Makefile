@@ -45,7 +45,7 @@ run: setup
 	@$(PYTHON_ENV) -m utils.commands.execute $(NOTEBOOK)
 
 test: setup
-	@$(PYTHON_ENV) -m pytest --nbval-lax
+	@$(PYTHON_ENV) -m pytest --nbval-lax --numprocesses=2 --dist=loadfile
 
 peers:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt

@@ -85,6 +85,18 @@ def test_work_tells_by_the_file_that_the_environment_names(monkeypatch, tmp_path
     assert path.read_text().strip() == ""  # taken away, also when the loop is left early
 
 
+def test_of_loops_within_each_other_the_outermost_shows_where_it_is(monkeypatch, tmp_path):
+    path, texts = tmp_path / "progress.txt", []
+    monkeypatch.setenv(module.VARIABLE, str(path))
+    monkeypatch.setattr(module, "INTERVAL", 0.0)
+    for _ in progress("ab", "map"):
+        for _ in progress("xyz", "batch"):
+            texts.append(path.read_text().rstrip())
+    assert texts == 3 * ["map 1 of 2"] + 3 * ["map 2 of 2"]
+    for _ in progress("x", "batch"):  # alone it is the outermost one
+        assert path.read_text().rstrip() == "batch 1 of 1"
+
+
 def test_a_file_that_cannot_be_written_stops_no_work(tmp_path):
     FileLine(tmp_path / "no folder" / "progress.txt").show("step 1")
 

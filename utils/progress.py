@@ -18,6 +18,7 @@ from pathlib import Path
 VARIABLE = "ASSIGNMENT_PROGRESS"
 INTERVAL = 0.25  # seconds between two rewritings; more often would only cost
 FILE_BYTES = 200  # of a line in a file
+_under_way = []  # labels of the loops that run now, the outermost first
 
 
 class TerminalLine:
@@ -112,6 +113,8 @@ class Progress:
 def progress(items, label, total=None):
     """Yields the items of long work and shows how many are done: "label 12 of 500".
 
+    Of loops within each other only the outermost one shows where it is.
+
     Args:
         items: iterable.
         label: str, such as `"range test: step"`.
@@ -121,13 +124,17 @@ def progress(items, label, total=None):
         The items. The line is gone when they are used up or the loop is left.
     """
     total = len(items) if total is None else total
-    live = Progress()
+    live = None if _under_way else Progress()
+    _under_way.append(label)
     try:
         for done, item in enumerate(items):
-            live.show(f"{label} {done + 1:,} of {total:,}")
+            if live:
+                live.show(f"{label} {done + 1:,} of {total:,}")
             yield item
     finally:
-        live.clear()
+        _under_way.remove(label)
+        if live:
+            live.clear()
 
 
 @contextlib.contextmanager

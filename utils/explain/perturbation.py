@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from utils.explain.checks import check_batch_size, fixed_batches, is_int, to_array
+from utils.progress import progress
 from utils.text_table import align_columns
 
 
@@ -33,7 +34,6 @@ def insertion_deletion(
     baseline="blur",
     batch_size=1024,
     seed=0,
-    progress=None,
 ):
     """Follows the probability of a class while its hottest pixels are shown or taken away.
 
@@ -55,7 +55,6 @@ def insertion_deletion(
             image's mean color) or images of the same shape and dtype.
         batch_size: int >= 1, the most images that `predict` gets at once.
         seed: int, for the order of equally hot pixels.
-        progress: callable (done, total), called after each batch, or None.
 
     Returns:
         A `PerturbationCurves`; for a dict of maps a dict of name to `PerturbationCurves`.
@@ -73,7 +72,7 @@ def insertion_deletion(
         rank = _ranks(one, seed)
         for start, end in ((background, images), (images, background)):
             jobs += [partial(_mixture, rank, n, start, end) for n in changed[1:-1]]
-    found = iter(_probabilities(predict, jobs, targets, batch_size, progress))
+    found = iter(_probabilities(predict, jobs, targets, batch_size))
     hidden, shown = next(found), next(found)
     curves, fractions = {}, changed / pixels
     for name in named:
@@ -99,7 +98,7 @@ def _mixture(rank, count, start, end):
     return np.where(rank < count, end, start)
 
 
-def _probabilities(predict, jobs, targets, batch_size, progress):
+def _probabilities(predict, jobs, targets, batch_size):
     """Probabilities of the targets for each job, a list of float64 (N,).
 
     Jobs are functions that give N images. As many as fit go into one batch; all batches have one
@@ -108,7 +107,7 @@ def _probabilities(predict, jobs, targets, batch_size, progress):
     count = len(targets)
     together = max(1, min(batch_size // count, len(jobs)))
     size, results = min(batch_size, together * count), []
-    for start in range(0, len(jobs), together):
+    for start in progress(range(0, len(jobs), together), "insertion and deletion: batch"):
         chosen = jobs[start : start + together]
         images = np.concatenate([job() for job in chosen])
         parts = [_call(predict, images[rows]) for rows in fixed_batches(len(images), size)]
@@ -120,8 +119,6 @@ def _probabilities(predict, jobs, targets, batch_size, progress):
             )
         wanted = np.tile(targets, len(chosen))
         results += np.split(every[np.arange(len(every)), wanted], len(chosen))
-        if progress is not None:
-            progress(len(results), len(jobs))
     return results
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.explain.checks import is_int
 from utils.explain.explainer import GradCAM
+from utils.progress import progress
 
 
 class Randomization(NamedTuple):
@@ -29,7 +30,6 @@ def cascading_randomization(
     stages=8,
     batch_size=256,
     seed=0,
-    progress=None,
 ):
     """Destroys the learned weights from the top down and watches the maps change.
 
@@ -46,7 +46,6 @@ def cascading_randomization(
         stages: int >= 2, number of measurements: the first after the logits layer alone, the last
             after all layers, evenly spaced in between.
         seed: int, of the random weights, see `randomized`.
-        progress: callable (done, total), called after each measurement, or None.
 
     Returns:
         A `Randomization`. Spearman's correlation, at native resolution; 0 where a map is constant
@@ -71,14 +70,12 @@ def cascading_randomization(
         )
     top_down = list(zip(_layers_with_weights(copy), _layers_with_weights(random)))[::-1]
     ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
-    correlations = []
-    for start, end in zip([0, *ends], ends, strict=False):
+    correlations, parts = [], list(zip([0, *ends], ends, strict=False))
+    for start, end in progress(parts, "random layers: stage"):
         for (_, one), (_, other) in top_down[start:end]:
             one.set_weights(other.get_weights())
         maps = explain(images, original.targets, batch_size=batch_size).maps
         correlations.append([spearman(a, b) for a, b in zip(original.maps, maps, strict=True)])
-        if progress is not None:
-            progress(len(correlations), len(ends))
     names = tuple(top_down[end - 1][0][0] for end in ends)
     return Randomization(names, np.array(correlations))
 
