@@ -158,3 +158,22 @@ def test_an_optimizer_that_would_forget_its_state_is_refused(tmp_path):
         ValueError, match=r"(?s)does not fit this model and optimizer.*delete the folder"
     ):
         restore(model, tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path, share):
+    """A limit on the size of files stands in for the full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    model = make_model(3.0)
+    first = save_checkpoint(model, tmp_path, 1)
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * first.stat().st_size), hard))
+    try:
+        with pytest.raises(OSError, match="cannot write .*checkpoint-0002.*Make room"):
+            save_checkpoint(model, tmp_path, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert names(tmp_path) == [first.name]
+    save_checkpoint(model, tmp_path, 2)
+    write_history(tmp_path, rows(2))
+    assert len(restore(make_model(9.0), tmp_path)) == 2

@@ -8,6 +8,8 @@ import hashlib
 import json
 import warnings
 
+import keras
+
 from utils.atomic import replacing, write_text
 from utils.records.read import as_json, read_history
 from utils.training.epoch_log import CSV_FIELDS
@@ -164,9 +166,13 @@ def save_checkpoint(model, folder, epoch):
 
     Returns:
         `pathlib.Path` of the checkpoint, `checkpoint-<epoch>-<hash>.weights.h5`.
+
+    Raises:
+        OSError: when it cannot be written; the checkpoints that were there are kept.
     """
     plain = folder / f"checkpoint-{epoch:04d}.weights.h5"
     with replacing(plain) as temporary:
+        _take_room(temporary, [*model.variables, *model.optimizer.variables])
         model.save_weights(temporary, overwrite=True)
     # A crash at this point leaves a whole checkpoint whose name has no hash: it is used unchecked.
     path = folder / f"checkpoint-{epoch:04d}-{_hash_digits(plain)}.weights.h5"
@@ -177,6 +183,16 @@ def save_checkpoint(model, folder, epoch):
         if other not in (path, *before[-1:]) and other.is_file():
             other.unlink()
     return path
+
+
+def _take_room(path, variables):
+    """Fills a file with zeros, a little more than its checkpoint will need.
+
+    A plain write fails with an ordinary error when the disk is full or a quota is reached. HDF5,
+    which takes the place of the zeros, would crash the interpreter then (h5py 3.14).
+    """
+    size = sum(keras.ops.convert_to_numpy(variable).nbytes for variable in variables)
+    path.write_bytes(bytes(size + 4096 * (len(variables) + 16)))  # HDF5 adds some 1,300 to each
 
 
 def _epoch_of(checkpoint):
