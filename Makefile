@@ -18,11 +18,12 @@ endif
 export KERAS_BACKEND ?= tensorflow
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help run test peers lint readme colab clean setup
+.PHONY: help run test faults peers lint readme colab clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
+	@echo 'make faults  kill, tear, fill the disk, fuzz: some 25 minutes; QUICK=1 only rehearses'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
@@ -45,6 +46,10 @@ run: setup
 
 test: setup
 	@$(PYTHON_ENV) -m pytest --nbval-lax
+
+faults:
+	@bash scripts/setup.sh requirements.txt requirements-jax.txt
+	@$(PYTHON_ENV) -m faults $(if $(QUICK),--quick)
 
 peers:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt

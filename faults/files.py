@@ -7,8 +7,9 @@ checkpoint before, or in the very same result; the other files must be what they
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
