@@ -30,7 +30,7 @@ ROOMS = (1.0, 4.0, 7.0)
 
 @contextlib.contextmanager
 def largest_file(size):
-    """No file of this process may grow above `size` bytes: a write then fails, as on a full disk."""
+    """No file of this process may grow above `size` bytes: writing fails, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:

@@ -163,7 +163,8 @@ def tried(kind, folder, expected):
         if not is_ours(error):
             return f"foreign exception: {describe(error)}"
         names = (kind.path.name, kind.path.parent.name, folder.name)
-        return "refused" if any(name in str(error) for name in names) else f"no name: {error}"
+        named = any(name in str(error) for name in names)
+        return "refused" if named else f"unnamed file: {error}"
     if found == expected:
         return "the same"
     if kind.name == "checkpoint" and found == (expected[0][:3], [[[3.0]], [3.0]]):
@@ -173,13 +174,16 @@ def tried(kind, folder, expected):
 
 def damage_file(kind, folder, flips, rng):
     """Tries every damage on one kind of file; returns a `Result`."""
-    result = Result("files", f"{kind.name}: cut, flipped, foreign, empty, a folder, unreadable")
+    result = Result(
+        "files", f"{kind.name}: cut, empty, a bit flipped, of another run, a folder, unreadable"
+    )
     expected, content = kind.read(folder), kind.path.read_bytes()
     contents = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     counts = {}
 
     def judge(damage, what):
-        counts[what] = counts.get(what, 0) + 1
+        kind_of_outcome = what.split(":")[0]
+        counts[kind_of_outcome] = counts.get(kind_of_outcome, 0) + 1
         flipped, foreign = damage.startswith("bit"), damage == "of another run"
         if what in SURVIVED:
             result.add()

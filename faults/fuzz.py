@@ -1,4 +1,4 @@
-"""Senseless input by the ten thousand: none may crash, hang, run code or end in a foreign exception.
+"""Senseless input by the ten thousand: none may crash, hang, run code or raise what is not ours.
 
 Files are changed at random, values are made up by hypothesis. Each kind has processes of its own;
 one that crashes or hangs is counted and goes on behind the input that did it.

@@ -1,6 +1,7 @@
-"""One kind of input in a process of its own: `python -m faults.fuzz_worker KIND FIRST LAST SEED FOLDER`.
+"""One kind of input in a process of its own.
 
-Prints the failures as JSON. The process may be ended by what it reads: `faults.fuzz` starts it.
+`python -m faults.fuzz_worker KIND FIRST LAST SEED FOLDER` tries the inputs FIRST to LAST - 1 and
+prints the failures as JSON. What it reads may end the process: `faults.fuzz` starts it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Files and servers that mean harm. Most attacks are tests of `make test`, which are run by name."""
+"""Files and servers that mean harm; most are tests of `make test`, which are run by name."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Settings, maps, masks and targets that hypothesis makes up: right ones, wrong ones, senseless ones.
+"""Settings, maps, masks and targets that hypothesis makes up: right, wrong and senseless ones.
 
 Every function here draws an input and gives back a call to be guarded.
 """

@@ -1,4 +1,4 @@
-"""A short training on images, as a student starts it: a folder of images and the shell's command."""
+"""A short training on images, as a student starts it from the shell."""
 
 import os
 import signal

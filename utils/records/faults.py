@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from utils.atomic import write_text
-from utils.records.read import ROOT
+from utils.records.read import FAULTS, ROOT
 
-FAULTS = "faults"  # a folder of runs/ that holds no run
-RECORD = ROOT / "runs" / FAULTS / "faults.json"
+RECORD_FILE = "faults.json"
+RECORD = ROOT / "runs" / FAULTS / RECORD_FILE
 # Fields of the record, and of each of its faults.
 FIELDS = {"faults": list, "seconds": float, "device": str, "versions": dict, "git_commit": str}
 FAULT_FIELDS = {"group": str, "fault": str, "tries": int, "survived": int, "seconds": float}

@@ -24,6 +24,7 @@ from utils.training.epoch_log import CSV_FIELDS
 ROOT = Path(__file__).resolve().parents[2]
 SUBMISSION = "2019-submission"
 REPORTED_RECIPE = "one-cycle"
+FAULTS = "faults"  # a folder of runs/ without runs, see utils.records.faults
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
 REDO = "do not edit records by hand: run it again, or restore the file from version control"
@@ -323,14 +324,14 @@ def read_records(folder=ROOT / "runs"):
         folder: path of `runs/`.
 
     Returns:
-        List of `Record`. The folder of the studies is passed over, and an unfinished run
-        (`plan.json`, but no `run.json`), too.
+        List of `Record`. The folders of the studies and of the faults are passed over, and an
+        unfinished run (`plan.json`, but no `run.json`), too.
 
     Raises:
         ValueError: when a folder in it is no sound record.
     """
     folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
-    folders = [path for path in folders if path.name != STUDIES]
+    folders = [path for path in folders if path.name not in (STUDIES, FAULTS)]
     # A run that is under way has a plan and no record yet.
     folders = [
         path

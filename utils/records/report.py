@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 from utils.atomic import write_text
+from utils.records.faults import RECORD_FILE, faults_block
 from utils.records.read import (
+    FAULTS,
     ROOT,
     STUDIES,
     SUBMISSION,
@@ -265,6 +267,7 @@ def make_blocks(runs, repository):
         "status": status_block(records),
         "epoch-log": epoch_log_block(records),
         "studies": studies_block(Path(runs) / STUDIES),
+        "faults": faults_block(Path(runs) / FAULTS / RECORD_FILE),
         "colab": colab_block(repository),
     }
 
