@@ -17,7 +17,7 @@ import numpy as np
 from faults.errors import describe, is_ours
 from faults.result import Result
 from utils.records.read import read_record
-from utils.records.studies import read_study, study_table
+from utils.records.studies import read_study
 from utils.records.weights import read_weights
 from utils.training import run_folder
 from utils.training.epoch_log import CSV_FIELDS
@@ -123,17 +123,19 @@ def record_files(folder):
         columns = [array.tobytes() for array in (found.lr, found.loss, found.smoothed)]
         return columns, found.num_steps, found.beta, found.stopped_because, found.measured_on
 
+    def read_entries(place):
+        found = read_study(study)
+        return found.title, [(label, [one.name for one in runs]) for label, runs in found.results]
+
     run, log, weights = (record / name for name in ("run.json", "history.csv", "weights.npz"))
     foreign = [(other / path.name).read_bytes() for path in (run, log, weights)]
+    foreign.append((RUNS / "studies" / "peaks" / "study.json").read_bytes())
     files = (
         Kind("record", run, read_run, foreign[0]),
         Kind("history of a record", log, read_run, foreign[1]),
         Kind("weights", weights, read_weights_of_record, foreign[2], text=False),
         Kind("range test", curve, read_curve, other_curve.read_bytes(), alone=True),
-        Kind(
-            *("study", study / "study.json", lambda place: study_table(read_study(study))),
-            (RUNS / "studies" / "peaks" / "study.json").read_bytes(),
-        ),
+        Kind("study", study / "study.json", read_entries, foreign[3], alone=True),
     )
     other_curve.unlink()
     return files
