@@ -29,8 +29,8 @@ def say(text):
 def try_kills(count, notebooks, scratch):
     """All kill tests, two processes at a time; returns a list of `Result`."""
     calls = [
-        lambda pair=pair: kills.kill_training(*pair, count, scratch, report=say)
-        for pair in kills.CONFIGURATIONS
+        lambda one=one: kills.kill_training(one, count, scratch, report=say)
+        for one in kills.CONFIGURATIONS
     ]
     calls.append(lambda: kills.kill_notebook(notebooks, scratch, report=say))
     with ThreadPoolExecutor(2) as pool:

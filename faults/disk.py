@@ -130,7 +130,7 @@ def fill_disk(scratch, rooms=ROOMS, report=print):
         return result.done("not tried: needs Linux")
     scratch.mkdir()
     images, log = workload.write_images(scratch / "images"), scratch / "log"
-    straight = scratch / "straight" / "run"
+    straight = scratch / "straight"
     workload.run(workload.training_command(images, straight), log)
     expected = kills.outcome(straight)
     for number, room in enumerate(rooms):

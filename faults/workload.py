@@ -28,10 +28,11 @@ def write_images(folder, train=26, test=4):
     return folder
 
 
-def training_command(images, folder, precision="float32", epochs=EPOCHS):
+def training_command(images, folder, precision="float32", batch_size=32, epochs=EPOCHS):
     """The command that trains ResNet11v2 on an image tree, and goes on when it was stopped."""
     command = [sys.executable, "-m", "utils.commands.run_recipe", "one-cycle", "--depth", "11"]
-    command += ["--epochs", str(epochs), "--batch-size", "32", "--precision", precision]
+    command += ["--epochs", str(epochs), "--batch-size", str(batch_size)]
+    command += ["--precision", precision]
     return [*command, "--data", str(images), "--output", str(folder)]
 
 
