@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faults import disk, files, fuzz, hostile, kills
+from faults.errors import describe
+from faults.result import Result
 from utils.records.faults import RECORD, write_faults
 from utils.runtime import describe_runtime, git_commit
 
@@ -55,8 +57,13 @@ def try_faults(groups, plan, scratch):
         say(f"{group}: {parts_text(group)}")
         folder = scratch / group
         folder.mkdir()
-        results += parts[group](folder)
-        shutil.rmtree(folder)
+        try:
+            results += parts[group](folder)
+        except Exception as error:  # a fault of these tests must not hide what the others found
+            result = Result(group, "the test itself")
+            result.add(describe(error))
+            results.append(result.done())
+        shutil.rmtree(folder, ignore_errors=True)
     return results
 
 

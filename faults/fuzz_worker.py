@@ -55,7 +55,7 @@ def main(arguments):
         fuzz_values(name, guard, int(last), int(seed))
     else:
         fuzz_files(name, guard, int(last), int(seed), folder)
-    guard._note()
+    guard.note()
     print(json.dumps(list(guard.failures.values())))
 
 

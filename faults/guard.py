@@ -47,14 +47,14 @@ class Guard:
             if writes and not os.path.abspath(path).startswith((*self.folders, "/dev/")):
                 self.seen = f"writes {path}"
 
-    def _note(self):
+    def note(self):
         self.file.seek(0)
         self.file.write(struct.pack("<QQ", self.tried, self.refused))
 
     def run(self, call):
         """Calls a function that is to return or to raise one of our exceptions."""
         self.tried += 1
-        self._note()
+        self.note()
         self.seen, self.watching = None, True
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         failure = ""
