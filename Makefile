@@ -18,11 +18,12 @@ endif
 export KERAS_BACKEND ?= tensorflow
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help run test peers bench lint readme colab clean setup
+.PHONY: help run test faults peers bench lint readme colab clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
+	@echo 'make faults  kill, tear, fill the disk, fuzz: some 25 minutes; QUICK=1 only rehearses'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
 	@echo 'make bench   measure speed and memory beside other libraries (25 idle minutes, several GB)'
 	@echo 'make lint    check the code style'
@@ -46,6 +47,10 @@ run: setup
 
 test: setup
 	@$(PYTHON_ENV) -m pytest --nbval-lax --numprocesses=2 --dist=loadfile
+
+faults:
+	@bash scripts/setup.sh requirements.txt requirements-jax.txt
+	@$(PYTHON_ENV) -m faults $(if $(QUICK),--quick)
 
 peers:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt

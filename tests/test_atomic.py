@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -23,3 +24,21 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
         temporary.write_bytes(b"content")
     assert calls == ["fsync", "replace"]
     assert [path.name for path in tmp_path.iterdir()] == ["state.weights.h5"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_failed_write_names_the_file_and_keeps_the_old_one(tmp_path, code):
+    path = tmp_path / "file"
+    write_text(path, "old")
+    with pytest.raises(OSError, match=f"cannot write {path}: .*is kept") as caught:
+        with replacing(path) as temporary:
+            temporary.write_text("half of the ne")
+            raise OSError(code, os.strerror(code))  # as a failed write: it names no file
+    assert caught.value.errno == code
+    assert ("Make room on the disk" in str(caught.value)) == (code != errno.EIO)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="cannot write .*nowhere"):
+        write_text(tmp_path / "nowhere" / "file", "text")

@@ -1,8 +1,11 @@
 """Files that are written whole or not at all, whatever happens in between."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota reached, file too large
 
 
 @contextlib.contextmanager
@@ -17,6 +20,9 @@ def replacing(path):
 
     Yields:
         `pathlib.Path` in the same folder, with the same suffixes; the block must create the file.
+
+    Raises:
+        OSError: when the file cannot be written, naming it and the reason.
     """
     path = Path(path)
     temporary = path.with_name(f".partial.{path.name}")
@@ -25,6 +31,12 @@ def replacing(path):
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:  # that of a failed write names no file
+        reason = error.strerror or str(error)
+        message = f"cannot write {path}: {reason}; what was there before is kept"
+        if error.errno in NO_ROOM:
+            message += ". Make room on the disk, then start again: a training goes on"
+        raise OSError(error.errno, message) from error
     finally:
         temporary.unlink(missing_ok=True)
 

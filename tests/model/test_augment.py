@@ -69,6 +69,22 @@ def test_erased_area_and_share_of_images(images):
         assert box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
 
 
+def test_erased_boxes_reach_every_border_equally_often(images):
+    many = np.tile(images, (32, 1, 1, 1))
+    results = augmented(
+        many, shift=0, flip=False, erase_probability=1.0, erase_area=(0.05, 0.1),
+        erase_ratio=(0.5, 2.0),
+    )  # fmt: skip
+    erased = np.any(results != many, axis=-1)
+    touched = {
+        "top": erased[:, 0].any(-1), "bottom": erased[:, -1].any(-1),
+        "left": erased[:, :, 0].any(-1), "right": erased[:, :, -1].any(-1),
+    }  # fmt: skip
+    # A box of 9 pixels has 24 places, one of them at each border; its sides are 6 to 14 long.
+    for border, boxes in touched.items():
+        assert 0.03 < boxes.mean() < 0.06, border
+
+
 def test_erased_pixels_take_the_fill_of_their_channel(images):
     results = augmented(
         images, shift=0, flip=False, erase_probability=1.0,

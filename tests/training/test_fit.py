@@ -59,7 +59,7 @@ def test_log_has_a_line_an_epoch_on_screen_and_on_disk(straight):
         stored = list(csv.DictReader(file))
     assert [{k: float(v) for k, v in row.items()} for row in stored] == rows
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert len(list(folder.glob("*.weights.h5"))) == 1  # the last checkpoint only
+    assert len(list(folder.glob("*.weights.h5"))) == 2  # the last checkpoint and the one before
     rate, momentum = schedule_values(RECIPE, 70)
     assert len(rate) == 9  # 3 epochs of 3 steps
     assert [row["learning_rate_first"] for row in rows] == rate[[0, 3, 6]].tolist()

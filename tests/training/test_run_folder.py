@@ -1,5 +1,7 @@
 """A run on disk, with a model of two weights: what is restored, cut off or refused."""
 
+import hashlib
+
 import keras
 import numpy as np
 import pytest
@@ -31,7 +33,9 @@ def names(folder):
 
 def test_new_run_is_saved_before_its_first_epoch(tmp_path):
     assert restore(make_model(3.0), tmp_path) == []
-    assert names(tmp_path) == ["checkpoint-0000.weights.h5"]
+    [checkpoint] = tmp_path.iterdir()
+    digits = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:8]
+    assert checkpoint.name == f"checkpoint-0000-{digits}.weights.h5"
     model = make_model(9.0)
     assert restore(model, tmp_path) == []
     assert model.get_weights()[1] == [3.0]
@@ -49,18 +53,75 @@ def test_restores_up_to_the_checkpoint(tmp_path, lines, epoch):
         assert read_history(tmp_path / "history.csv") == rows(epoch)
 
 
-def test_only_the_newest_checkpoint_is_kept_with_the_optimizer(tmp_path):
+def test_the_two_newest_checkpoints_are_kept_with_the_optimizer(tmp_path):
     model = make_model(3.0)
-    save_checkpoint(model, tmp_path, 1)
+    for epoch in (1, 2, 11):
+        before = save_checkpoint(model, tmp_path, epoch)
     model.train_on_batch(np.ones((4, 1)), np.ones((4, 1)))
     expected = [np.array(v) for v in map(keras.ops.convert_to_numpy, model.optimizer.variables)]
-    assert save_checkpoint(model, tmp_path, 12).name == "checkpoint-0012.weights.h5"
-    assert names(tmp_path) == ["checkpoint-0012.weights.h5"]
+    newest = save_checkpoint(model, tmp_path, 12)
+    assert names(tmp_path) == [before.name, newest.name]
+    assert [name[:16] for name in names(tmp_path)] == ["checkpoint-0011-", "checkpoint-0012-"]
     write_history(tmp_path, rows(12))
     other = make_model(9.0)
     assert len(restore(other, tmp_path)) == 12
     for variable, value in zip(other.optimizer.variables, expected, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        content = content[: len(content) // 2]
+    elif how == "flipped":  # in the last quarter, where HDF5 itself would not notice
+        content[-len(content) // 4] ^= 1
+    if how != "folder":
+        path.write_bytes(content if how != "empty" else b"")
+        return
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "empty", "folder"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, how):
+    write_history(tmp_path, rows(4))
+    save_checkpoint(make_model(3.0), tmp_path, 3)
+    newest = save_checkpoint(make_model(4.0), tmp_path, 4)
+    damage(newest, how)
+    model, said = make_model(9.0), []
+    for _ in range(2):  # a second start says and does the same
+        assert restore(model, tmp_path, said.append) == rows(3)
+    assert model.get_weights()[1] == [3.0]
+    assert said[0].startswith(f"{newest.name} is damaged; going on from checkpoint-0003-")
+    assert len(said) == 2
+    assert read_history(tmp_path / "history.csv") == rows(3)
+    write_history(tmp_path, rows(4))
+    save_checkpoint(make_model(5.0), tmp_path, 4)  # the repeated epoch takes its place
+    assert len(restore(model, tmp_path, said.append)) == 4
+    assert model.get_weights()[1] == [5.0] and len(said) == 2
+
+
+def test_only_damaged_checkpoints_are_refused_and_kept(tmp_path):
+    write_history(tmp_path, rows(4))
+    for epoch in (3, 4):
+        damage(save_checkpoint(make_model(3.0), tmp_path, epoch), "flipped")
+    before = names(tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint-0003.*checkpoint-0004.*delete the folder"):
+        restore(make_model(9.0), tmp_path)
+    assert names(tmp_path) == before and len(read_history(tmp_path / "history.csv")) == 4
+
+
+def test_a_checkpoint_without_a_hash_in_its_name_is_used(tmp_path):
+    """As left by a crash between the two names, and by earlier versions."""
+    write_history(tmp_path, rows(4))
+    save_checkpoint(make_model(3.0), tmp_path, 3)
+    save_checkpoint(make_model(4.0), tmp_path, 4).rename(tmp_path / "checkpoint-0004.weights.h5")
+    model = make_model(9.0)
+    assert len(restore(model, tmp_path)) == 4
+    assert model.get_weights()[1] == [4.0]
+    (tmp_path / "checkpoint-0004.weights.h5").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"checkpoint-0004\.weights\.h5 does not fit"):
+        restore(model, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +168,22 @@ def test_the_precision_of_a_run_is_that_of_its_plan(tmp_path):
     assert planned_precision(tmp_path) is None
     check_plan(tmp_path, {"precision": "mixed_bfloat16"})
     assert planned_precision(tmp_path) == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path, share):
+    """A limit on the size of files stands in for the full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    model = make_model(3.0)
+    first = save_checkpoint(model, tmp_path, 1)
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * first.stat().st_size), hard))
+    try:
+        with pytest.raises(OSError, match="cannot write .*checkpoint-0002.*Make room"):
+            save_checkpoint(model, tmp_path, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert names(tmp_path) == [first.name]
+    save_checkpoint(model, tmp_path, 2)
+    write_history(tmp_path, rows(2))
+    assert len(restore(make_model(9.0), tmp_path)) == 2

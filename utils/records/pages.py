@@ -11,7 +11,8 @@ from pathlib import Path
 
 from utils.records import texts
 from utils.records.benchmarks import BENCHMARKS, performance_block
-from utils.records.read import ROOT, STUDIES, read_records
+from utils.records.faults import RECORD_FILE, faults_block
+from utils.records.read import FAULTS, ROOT, STUDIES, read_records
 from utils.records.studies import STUDY_FILE, read_study
 from utils.records.study_tables import study_table
 
@@ -39,6 +40,7 @@ def make_blocks(runs, repository):
         "heatmaps": texts.heatmaps(records),
         "status": texts.status(records),
         "epoch-log": texts.epoch_log(records),
+        "faults": faults_block(Path(runs) / FAULTS / RECORD_FILE),
         "performance": performance_block(Path(runs) / BENCHMARKS),
         "studies": studies(Path(runs) / STUDIES),
         "colab": texts.colab(repository, NOTEBOOK),

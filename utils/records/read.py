@@ -18,6 +18,7 @@ from utils.training.run_folder import as_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMISSION = "2019-submission"
+FAULTS = "faults"  # a folder of runs/ without runs, see utils.records.faults
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
 CURVES_FILE = "curves.png"  # see utils.commands.curves
@@ -141,14 +142,14 @@ def read_records(folder=ROOT / "runs"):
         folder: path of `runs/`.
 
     Returns:
-        List of `Record`. The folders of studies and benchmarks are passed over, and an unfinished
-        run (`plan.json`, but no `run.json`), too.
+        List of `Record`. The folders of studies, benchmarks and faults are passed over, and an
+        unfinished run (`plan.json`, but no `run.json`), too.
 
     Raises:
         ValueError: when a folder in it is no sound record.
     """
     folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
-    folders = [path for path in folders if path.name not in (STUDIES, BENCHMARKS)]
+    folders = [path for path in folders if path.name not in (STUDIES, BENCHMARKS, FAULTS)]
     # A run that is under way has a plan and no record yet.
     folders = [
         path

@@ -3,6 +3,7 @@
 Every file is written by `utils.atomic`, so that a crash leaves either the old file or the new one.
 """
 
+import hashlib
 import json
 import warnings
 
@@ -43,23 +44,25 @@ def planned_precision(folder):
     return _read_json(path)["precision"] if path.exists() else None
 
 
-def restore(model, folder):
-    """Loads the newest checkpoint and returns the history up to it.
+def restore(model, folder, report=print):
+    """Loads the newest whole checkpoint and returns the history up to it.
 
     A new run is saved as checkpoint 0, so that even a first epoch that is broken off in the middle
-    starts again from the same weights. An epoch whose line is there but whose checkpoint is not
-    is cut off: it will be repeated.
+    starts again from the same weights. A damaged checkpoint is passed over for the one before it,
+    and said to be. An epoch whose line is there but whose checkpoint is not is cut off: it will be
+    repeated.
 
     Args:
         model: `keras.Model` with a built optimizer.
         folder: `pathlib.Path` of the run.
+        report: function that takes a line of text.
 
     Returns:
         List of dicts with the keys of `utils.training.epoch_log.CSV_FIELDS`, one a finished epoch.
 
     Raises:
-        ValueError: when the folder holds only a part of what a run leaves behind, or the
-            checkpoint does not fit the model and its optimizer.
+        ValueError: when the folder holds only a part of what a run leaves behind, every checkpoint
+            is damaged, or the newest whole one does not fit the model and its optimizer.
     """
     path = folder / "history.csv"
     rows = read_history(path) if path.exists() else []
@@ -71,12 +74,21 @@ def restore(model, folder):
                 f"the checkpoint or choose another folder."
             )
         checkpoints = [save_checkpoint(model, folder, 0)]
-    epoch = int(checkpoints[-1].name[len("checkpoint-") :].split(".")[0])
+    whole = [checkpoint for checkpoint in checkpoints if _is_whole(checkpoint)]
+    if not whole:
+        names = ", ".join(checkpoint.name for checkpoint in checkpoints)
+        raise ValueError(
+            f"{folder}: {names} cannot be used: what is in it is not what was written. Restore "
+            f"a checkpoint, or delete the folder to train anew."
+        )
+    epoch = _epoch_of(whole[-1])
     if len(rows) < epoch:
         raise ValueError(
             f"{path} has {len(rows)} epochs but the checkpoint stands after epoch {epoch}; "
             f"restore the file or delete the folder to train anew."
         )
+    for damaged in checkpoints[checkpoints.index(whole[-1]) + 1 :]:
+        report(f"{damaged.name} is damaged; going on from {whole[-1].name}.")
     if len(rows) > epoch:
         rows = rows[:epoch]
         if rows:
@@ -87,10 +99,10 @@ def restore(model, folder):
         # Keras would warn and go on, with an optimizer that has forgotten a part of its state.
         warnings.filterwarnings("error", "Skipping variable loading for optimizer")
         try:
-            model.load_weights(checkpoints[-1])
-        except (UserWarning, ValueError) as problem:
+            model.load_weights(whole[-1])
+        except (UserWarning, ValueError, OSError, KeyError) as problem:
             raise ValueError(
-                f"{checkpoints[-1]} does not fit this model and optimizer ({problem}); delete the "
+                f"{whole[-1]} does not fit this model and optimizer ({problem}); delete the "
                 f"folder {folder} to train anew, or choose another one."
             ) from None
     return rows
@@ -122,7 +134,10 @@ def add_start(folder, start):
 
 
 def save_checkpoint(model, folder, epoch):
-    """Saves weights and optimizer state after an epoch and removes older checkpoints.
+    """Saves weights and optimizer state after an epoch; keeps the checkpoint before, too.
+
+    The name ends in the first digits of the content's SHA-256, so that a damaged file is told from
+    a whole one before it is opened.
 
     Args:
         model: `keras.Model` with a built optimizer.
@@ -130,20 +145,56 @@ def save_checkpoint(model, folder, epoch):
         epoch: int >= 0, finished epochs.
 
     Returns:
-        `pathlib.Path` of the checkpoint.
+        `pathlib.Path` of the checkpoint, `checkpoint-<epoch>-<hash>.weights.h5`.
+
+    Raises:
+        OSError: when it cannot be written; the checkpoints that were there are kept.
     """
-    path = folder / f"checkpoint-{epoch:04d}.weights.h5"
-    with replacing(path) as temporary:
+    plain = folder / f"checkpoint-{epoch:04d}.weights.h5"
+    with replacing(plain) as temporary:
+        _take_room(temporary, [*model.variables, *model.optimizer.variables])
         model.save_weights(temporary, overwrite=True)
-    for old in folder.glob("checkpoint-*.weights.h5"):
-        if old != path:
-            old.unlink()
+    # A crash at this point leaves a whole checkpoint whose name has no hash: it is used unchecked.
+    path = folder / f"checkpoint-{epoch:04d}-{_hash_digits(plain)}.weights.h5"
+    plain.replace(path)
+    others = sorted(folder.glob("checkpoint-*.weights.h5"))
+    before = [other for other in others if _epoch_of(other) < epoch]
+    for other in others:
+        if other not in (path, *before[-1:]) and other.is_file():
+            other.unlink()
     return path
 
 
 def as_json(value):
     """A plain value as it will be when it has been written to a JSON file and read back."""
     return json.loads(json.dumps(value))
+
+
+def _take_room(path, variables):
+    """Fills a file with zeros, a little more than its checkpoint will need.
+
+    A plain write fails with an ordinary error when the disk is full or a quota is reached. HDF5,
+    which takes the place of the zeros, would crash the interpreter then (h5py 3.14).
+    """
+    import keras  # only here: reading a run's folder must not load the backend
+
+    size = sum(keras.ops.convert_to_numpy(variable).nbytes for variable in variables)
+    path.write_bytes(bytes(size + 4096 * (len(variables) + 16)))  # HDF5 adds some 1,300 to each
+
+
+def _epoch_of(checkpoint):
+    """Finished epochs, from the name: 3 of `checkpoint-0003-1f2e3d4c.weights.h5`."""
+    return int(checkpoint.name.split(".")[0].split("-")[1])
+
+
+def _hash_digits(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def _is_whole(checkpoint):
+    """Whether a checkpoint has the content it was written with, as far as its name tells."""
+    _, _, *digits = checkpoint.name.split(".")[0].split("-")
+    return checkpoint.is_file() and (not digits or digits[0] == _hash_digits(checkpoint))
 
 
 def write_json(path, content):

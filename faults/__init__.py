@@ -1,0 +1,6 @@
+"""Fault tests too slow for `make test`: kills, torn files, a full disk, fuzzing, hostile input.
+
+`make faults` runs them all. They are a command and no pytest files, because their result is a
+number: how many tries of each fault were survived. The tries are drawn from a seed, go on after one
+that was not survived, and some of them end a process; the table is kept as a record.
+"""

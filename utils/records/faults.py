@@ -1,0 +1,97 @@
+"""Reads the record of `make faults`, and renders it as the README's table of what is survived."""
+
+import json
+from pathlib import Path
+
+from utils.atomic import write_text
+from utils.records.read import FAULTS, ROOT
+
+RECORD_FILE = "faults.json"
+RECORD = ROOT / "runs" / FAULTS / RECORD_FILE
+# Fields of the record, and of each of its faults.
+FIELDS = {"faults": list, "seconds": float, "device": str, "versions": dict, "git_commit": str}
+FAULT_FIELDS = {"group": str, "fault": str, "tries": int, "survived": int, "seconds": float}
+FAULT_FIELDS |= {"note": str, "failures": list}
+REDO = "run `make faults` again, or restore the file from version control"
+
+
+def write_faults(path, record):
+    """Writes the record, all or nothing.
+
+    Args:
+        path: `pathlib.Path` of the file; its folder is made when needed.
+        record: dict with the keys of `FIELDS`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def read_faults(path=RECORD):
+    """Reads the record and refuses one that is incomplete or contradicts itself.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        dict with the keys of `FIELDS`; `faults` is a list of dicts with those of `FAULT_FIELDS`.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: naming file, field and what to do.
+    """
+    path = Path(path)
+    try:
+        record = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error}); {REDO}.") from None
+    _check_fields(record, FIELDS, path)
+    for fault in record["faults"]:
+        _check_fields(fault, FAULT_FIELDS, path)
+        if not 0 <= fault["survived"] <= fault["tries"]:
+            raise ValueError(
+                f"{path}: of {fault['tries']} tries of {fault['fault']!r} {fault['survived']} "
+                f"were survived, which cannot be; {REDO}."
+            )
+    return record
+
+
+def _check_fields(values, fields, path):
+    for name, kind in fields.items():
+        value = values.get(name) if isinstance(values, dict) else None
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise ValueError(f"{path}: {name} is {value!r}, not a {kind.__name__}; {REDO}.")
+
+
+def faults_block(path=RECORD):
+    """Markdown table of the record, a line for each fault, or what makes it.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        str.
+
+    Raises:
+        ValueError: as `read_faults`.
+    """
+    if not Path(path).is_file():
+        return "*No fault is on record yet; `make faults` tries them.*"
+    record = read_faults(path)
+    lines = ["| fault | tries | survived | seconds |", "| --- | ---: | ---: | ---: |"]
+    for fault in record["faults"]:
+        name = fault["fault"] + (f" ({fault['note']})" if fault["note"] else "")
+        survived = f"{fault['survived']:,}"
+        if fault["failures"]:
+            survived = f"**{survived}**"
+        name = name.replace("|", "\\|")
+        lines.append(f"| {name} | {fault['tries']:,} | {survived} | {fault['seconds']:.0f} |")
+    tries = sum(fault["tries"] for fault in record["faults"])
+    inputs = sum(fault["tries"] for fault in record["faults"] if fault["group"] == "fuzz")
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    text = (
+        f"{tries:,} tries, {inputs:,} of them senseless inputs, in {record['seconds'] / 60:.0f} "
+        f"minutes on {record['device']}; {versions}; commit {record['git_commit'][:12]}."
+    )
+    if any(fault["failures"] for fault in record["faults"]):
+        text += " A bold count is a fault of this repository, described in the record."
+    return "\n".join([*lines, "", text])
