@@ -29,6 +29,7 @@ class Configuration(NamedTuple):
         share: of the kills that float32 gets.
         train, test: images of each class.
         batch_size, epochs: of the training.
+        variables: names and values of further environment variables.
     """
 
     backend: str
@@ -38,14 +39,19 @@ class Configuration(NamedTuple):
     test: int = 4
     batch_size: int = 32
     epochs: int = 6
+    variables: tuple = ()
 
 
+# In bfloat16 on several threads, TensorFlow's kernels for the CPU (oneDNN) add up in an order that
+# differs from run to run: of six undisturbed runs two differed in the last bits, with
+# TF_DETERMINISTIC_OPS, too; on one thread four of four were equal.
+ONE_THREAD = (("TF_NUM_INTRAOP_THREADS", "1"),)
 # float16 has loss scaling, whose state must go on, too. TensorFlow has no kernel for it that would
 # be fast on a CPU: half a second an image.
 CONFIGURATIONS = (
     Configuration("tensorflow", "float32"),
     Configuration("jax", "float32"),
-    Configuration("tensorflow", "mixed_bfloat16"),
+    Configuration("tensorflow", "mixed_bfloat16", variables=ONE_THREAD),
     Configuration("jax", "mixed_float16", share=0.5),
     Configuration("tensorflow", "mixed_float16", 0.25, train=2, test=1, batch_size=8, epochs=3),
 )
@@ -82,14 +88,14 @@ def is_writing(folder):
     return folder.is_dir() and any(folder.glob(".partial.*"))
 
 
-def killed(command, log, backend, folder, rng, seconds):
+def killed(command, log, backend, folder, rng, seconds, **variables):
     """Starts a training and kills it at a random moment, unless it is done before.
 
     Half of the moments lie anywhere in the steps, a part in the start-up, the others while a file
     is being written.
 
     Args:
-        command, log, backend: as for `workload.run`.
+        command, log, backend, variables: as for `workload.run`.
         folder: `Path` of the run.
         rng: `numpy.random.Generator`.
         seconds: how long the training of an undisturbed run takes after its first step.
@@ -103,7 +109,7 @@ def killed(command, log, backend, folder, rng, seconds):
     before = starts.stat().st_mtime_ns if starts.exists() else None
     begin, trained_since, was_writing = time.monotonic(), None, False
     with log.open("a") as file:
-        process = workload.start(command, file, backend)
+        process = workload.start(command, file, backend, **variables)
         while process.poll() is None:
             now = time.monotonic()
             if now - begin > workload.LIMIT:
@@ -145,7 +151,8 @@ def kill_training(configuration, kills, scratch, seed=0, report=print):
     Returns:
         `Result`; a kill is survived when the run that it struck ends like an undisturbed one.
     """
-    backend, precision, share, train, test, batch_size, epochs = configuration
+    backend, precision, share, train, test, batch_size, epochs, variables = configuration
+    variables = dict(variables)
     kills = max(1, round(share * kills))
     result = Result("kills", f"SIGKILL in a training, started again: {backend}, {precision}")
     if not importlib.util.find_spec(backend):
@@ -156,7 +163,8 @@ def kill_training(configuration, kills, scratch, seed=0, report=print):
     settings = {"precision": precision, "batch_size": batch_size, "epochs": epochs}
     straight, runs, writing = scratch / "straight", 0, 0
     try:
-        workload.run(workload.training_command(images, straight, **settings), log, backend)
+        command = workload.training_command(images, straight, **settings)
+        workload.run(command, log, backend, **variables)
         expected = outcome(straight)
     except (RuntimeError, OSError) as error:
         result.add(f"the undisturbed run failed: {error}")
@@ -170,11 +178,11 @@ def kill_training(configuration, kills, scratch, seed=0, report=print):
         failure = ""
         try:
             while what != "done" and result.tries + struck < kills:
-                what = killed(command, log, backend, folder, rng, seconds)
+                what = killed(command, log, backend, folder, rng, seconds, **variables)
                 struck += what != "done"
                 writing += what == "killed while writing"
             if what != "done":
-                workload.run(command, log, backend)
+                workload.run(command, log, backend, **variables)
             different = difference(expected, outcome(folder))
             failure = different and f"run {runs} differs in {different}"
         except (RuntimeError, OSError, ValueError) as error:
@@ -182,7 +190,8 @@ def kill_training(configuration, kills, scratch, seed=0, report=print):
             struck = max(struck, 1)
         result.add(failure, struck)
         report(f"  {backend}, {precision}: {result.tries} of {kills} kills")
-    return result.done(f"{runs} runs; {writing} kills while a file was being written")
+    note = f"{runs} runs; {writing} kills while a file was being written"
+    return result.done(note + ("; on one thread" if variables else ""))
 
 
 def kill_notebook(tries, scratch, report=print):

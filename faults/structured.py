@@ -84,10 +84,10 @@ def augmentations(draw):
 @st.composite
 def masks(draw):
     """Heatmaps beside masks of objects."""
-    from utils.explain import faithfulness
+    from utils.explain import pointing
 
     maps, objects = draw(arrays((2, 8, 8), (2, 4, 4))), draw(arrays((2, 8, 8), (2, 4, 4)))
-    measure = draw(st.sampled_from((faithfulness.pointing_game, faithfulness.energy_inside)))
+    measure = draw(st.sampled_from((pointing.pointing_game, pointing.energy_inside)))
     return lambda: measure(maps, objects)
 
 
