@@ -15,7 +15,13 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from utils.commands.execute import cell_titles, describe_record, main, standalone_html
+from utils.commands.execute import (
+    cell_titles,
+    describe_record,
+    main,
+    read_notebook,
+    standalone_html,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 # What compiled libraries do at start-up: write to the file descriptor, past sys.stderr.
@@ -245,3 +251,11 @@ def test_the_source_is_not_overwritten_by_chance(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "would be overwritten" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"3", b"{}", b'{"cells": 3}', b"[" * 100_000])
+def test_a_file_that_is_no_notebook_is_named(tmp_path, content):
+    path = tmp_path / "other.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="other.ipynb is no notebook .*restore it"):
+        read_notebook(path)

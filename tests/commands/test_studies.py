@@ -154,3 +154,12 @@ def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
 def test_bad_values_end_in_one_line(capsys):
     assert studies.main(["fixes", "--seeds", "0"]) == 1
     assert capsys.readouterr().err == "error: --seeds must be at least 1, got 0.\n"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"title": "T"}', '{"title": "T", "entries": 3}']
+)
+def test_a_damaged_plan_of_a_study_is_named(tmp_path, content):
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(ValueError, match="study.json is no plan of a study"):
+        study_records.read_study(tmp_path)

@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.records.read import mean_and_deviation, read_record
+from utils.records.read import REDO, mean_and_deviation, read_record
 from utils.training.run_folder import write_json
 
 STUDY_FILE = "study.json"
@@ -64,9 +64,14 @@ def read_study(folder):
         ValueError: when a record is unsound, two runs of an entry had different settings, or two
             runs of the study were measured on different images.
     """
-    plan = json.loads((Path(folder) / STUDY_FILE).read_text(encoding="utf-8"))
+    path = Path(folder) / STUDY_FILE
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        title, entries = str(plan["title"]), dict(plan["entries"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is no plan of a study ({error!r}); {REDO}.") from None
     found, measured = [], {}
-    for name, label in plan["entries"].items():
+    for name, label in entries.items():
         paths = sorted(Path(folder).glob(f"{name}-seed-*/run.json"))
         records = [read_record(path.parent) for path in paths]
         for record in records:
@@ -85,7 +90,7 @@ def read_study(folder):
             f"{folder}: the runs {', '.join(measured.values())} were measured on different images, "
             f"so they cannot be compared; repeat those that are off."
         )
-    return Study(plan["title"], found)
+    return Study(title, found)
 
 
 def study_table(study):
