@@ -15,7 +15,7 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from utils.commands.execute import describe_record, main
+from utils.commands.execute import describe_record, main, read_notebook
 from utils.commands.html_page import standalone_html
 from utils.commands.notebook_run import cell_titles
 
@@ -281,3 +281,11 @@ def test_progress_of_a_cell_is_shown_on_a_terminal_and_never_kept(tmp_path, term
     assert (b"step" in shown) == terminal
     (kept,) = outputs(tmp_path / "build" / "tiny.ipynb")
     assert [output["text"] for output in kept] == [f"{terminal}\n"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"3", b"{}", b'{"cells": 3}', b"[" * 100_000])
+def test_a_file_that_is_no_notebook_is_named(tmp_path, content):
+    path = tmp_path / "other.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="other.ipynb is no notebook .*restore it"):
+        read_notebook(path)

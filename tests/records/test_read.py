@@ -112,9 +112,10 @@ def test_an_incomplete_record_is_refused(tmp_path, name):
         read_record(folder)
 
 
-def test_broken_json_is_refused(tmp_path):
-    folder = write_record(tmp_path / "bad")
-    (folder / "run.json").write_text("{")
+@pytest.mark.parametrize("content", [b"", b"{", b'{"name": "\xff"}', b"[" * 100_000])
+def test_broken_json_is_refused(tmp_path, content):
+    folder = write_record(tmp_path / "run")
+    (folder / "run.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"run\.json is not valid JSON"):
         read_record(folder)
 
@@ -156,6 +157,17 @@ def test_a_broken_history_is_refused(tmp_path, old, new, words):
     path = write_record(tmp_path / "bad") / "history.csv"
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=words):
+        read_history(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is no CSV"), (b"epoch,\xff\n", "is no CSV"), (None, "ends in the middle of line 4")],
+)
+def test_a_torn_history_is_refused(tmp_path, content, words):
+    path = write_record(tmp_path / "run") / "history.csv"
+    path.write_bytes(path.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(ValueError, match=f"history.csv.*{words}"):
         read_history(path)
 
 

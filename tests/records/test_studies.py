@@ -144,3 +144,12 @@ def test_todays_record_can_move_into_the_study_of_the_copy_without_its_weights(t
     [(label, [record])] = studies.read_study(study).results
     assert label == "trained on CIFAR-10, image folder (JPEG)" and not record.ships_weights
     assert "| 91.51 %" in study_table(studies.read_study(study))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"title": "T"}', '{"title": "T", "entries": 3}']
+)
+def test_a_damaged_plan_of_a_study_is_named(tmp_path, content):
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(ValueError, match="study.json is no plan of a study"):
+        studies.read_study(tmp_path)

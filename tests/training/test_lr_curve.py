@@ -203,6 +203,28 @@ def test_csv_round_trip_is_exact(tmp_path):
     assert again.suggest() == result.suggest()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0.5\n", "0.5", "middle of a line"),
+        ("0.5", "0,5", "missing or no number|do not fit"),
+        ("0.25,", "0.2x,", "no number"),
+        ("1,", "7,", "do not fit together"),
+        ("batch", "batsh", "do not fit together"),
+        ("step", "\udcff", "no CSV file"),
+    ],
+)
+def test_a_damaged_csv_is_refused(tmp_path, old, new, message):
+    values = np.array([[0.125, 0.25], [3.0, 2.0], [3.0, 2.0]])
+    RangeTestResult(*values, num_steps=2, stopped_because="0.5").save_csv(tmp_path / "a.csv")
+    text = (tmp_path / "a.csv").read_text()
+    damaged = new.join(text.rsplit(old, 1))
+    assert damaged != text
+    (tmp_path / "a.csv").write_text(damaged, errors="surrogateescape")
+    with pytest.raises(ValueError, match=f"a.csv.*({message}).*save_csv"):
+        RangeTestResult.load_csv(tmp_path / "a.csv")
+
+
 def test_csv_of_something_else(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"expected .'step', 'learning_rate'"):

@@ -10,6 +10,7 @@ from utils.training.epoch_log import CSV_FIELDS, read_history, write_history
 from utils.training.run_folder import (
     check_plan,
     planned_precision,
+    read_starts,
     restore,
     save_checkpoint,
 )
@@ -148,9 +149,14 @@ def test_another_plan_is_refused(tmp_path):
     check_plan(tmp_path, {"seed": 0, "area": (0.1, 0.2)})
     with pytest.raises(ValueError, match="another seed: 0, now 1.*delete the folder"):
         check_plan(tmp_path, {"seed": 1, "area": (0.1, 0.2)})
-    (tmp_path / "plan.json").write_text("")
-    with pytest.raises(ValueError, match=r"plan\.json is no JSON.*damaged"):
-        check_plan(tmp_path, {"seed": 1})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"seed": "\xff"}', b"3", b"[" * 100_000])
+def test_a_damaged_plan_or_list_of_starts_is_named(tmp_path, content):
+    for name, read in (("plan", planned_precision), ("starts", read_starts)):
+        (tmp_path / f"{name}.json").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}\.json is no JSON.*damaged.*delete the"):
+            read(tmp_path)
 
 
 def test_an_optimizer_that_would_forget_its_state_is_refused(tmp_path):

@@ -73,6 +73,29 @@ def describe_record(output, since):
     return verdict + ("." if records[-1].stat().st_mtime >= since else "; from an earlier run.")
 
 
+def read_notebook(source):
+    """Reads a notebook file, of any version of the format.
+
+    Args:
+        source: Path of the notebook.
+
+    Returns:
+        `nbformat.NotebookNode`, version 4.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not a notebook.
+    """
+    content = source.read_bytes()
+    try:
+        notebook = nbformat.reads(content.decode(), as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:  # a file of another kind can raise nearly anything
+        line = str(error).partition("\n")[0]
+        raise ValueError(f"{source} is no notebook ({line}); restore it.") from None
+    return notebook
+
+
 def execute(source, output, inplace=False):
     """Executes a notebook file, saves the results and prints where they are.
 
@@ -93,7 +116,7 @@ def execute(source, output, inplace=False):
     target = source if inplace else output / source.name
     page, partial = output / f"{source.stem}.html", output / f"{source.stem}.partial.ipynb"
     log = output / ".cache" / "kernel.log"
-    notebook = nbformat.read(source, as_version=4)
+    notebook = read_notebook(source)
     prepare_environment(log.parent)
     # Relative, because the notebook may print it and is committed.
     os.environ["ASSIGNMENT_OUTPUT"] = os.path.relpath(output.resolve(), folder)

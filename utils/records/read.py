@@ -127,11 +127,14 @@ def read_record(folder):
             )
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 are a ValueError, too
         raise ValueError(f"{path} is not valid JSON ({error}); {REDO}.") from None
     check_fields(run, path)
     record = Record(folder, run, read_history(history_path))
-    check_agreement(record)
+    try:
+        check_agreement(record)
+    except (TypeError, KeyError, AttributeError) as error:  # a word where a number should be
+        raise ValueError(f"{path}: a value has the wrong kind ({error!r}); {REDO}.") from None
     return record
 
 

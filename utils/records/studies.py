@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.records.read import read_record
+from utils.training.epoch_log import REDO
 from utils.training.run_folder import write_json
 
 STUDY_FILE = "study.json"
@@ -69,18 +70,23 @@ def read_study(folder):
             had different settings, or two runs of the study were measured on different images. In
             one with `runs`: when a run was not measured on a test set.
     """
-    plan = json.loads((Path(folder) / STUDY_FILE).read_text(encoding="utf-8"))
-    if "runs" in plan:
-        return Study(plan["title"], _read_runs(Path(folder), plan["runs"]), of_test_sets=True)
-    return Study(plan["title"], _read_entries(Path(folder), plan["entries"]))
+    folder = Path(folder)
+    path = folder / STUDY_FILE
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        title, of_test_sets = str(plan["title"]), "runs" in plan
+        parts = list(plan["runs"]) if of_test_sets else dict(plan["entries"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is no plan of a study ({error!r}); {REDO}.") from None
+    read = _read_runs if of_test_sets else _read_entries
+    return Study(title, read(folder, parts), of_test_sets=of_test_sets)
 
 
 def _read_entries(folder, entries):
     found, measured = [], {}
     for name, label in entries.items():
-        records = [
-            read_record(path.parent) for path in sorted(folder.glob(f"{name}-seed-*/run.json"))
-        ]
+        paths = sorted(folder.glob(f"{name}-seed-*/run.json"))
+        records = [read_record(path.parent) for path in paths]
         for record in records:
             data = record.run["data"]
             measured.setdefault((data["content_hash"], data["validation"]), record.name)

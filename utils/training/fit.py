@@ -59,7 +59,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
     # scales the loss must not be built twice.
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    rows = run_folder.restore(model, folder)
+    rows = run_folder.restore(model, folder, report)
     if len(rows) >= recipe.epochs:
         report(f"Loaded a complete run of {len(rows)} epochs; delete its folder to train anew.")
     elif rows:

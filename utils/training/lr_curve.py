@@ -188,23 +188,32 @@ class RangeTestResult:
             OSError: if the file cannot be read.
             ValueError: if it is not such a file.
         """
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-        if tuple(reader.fieldnames or ()) != _CSV_FIELDS or not rows:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            columns, *rows = csv.reader(text.splitlines())
+        except (ValueError, csv.Error) as error:  # no UTF-8, no line, or no CSV
+            raise ValueError(f"{path} is no CSV file ({error}). Write it with save_csv.") from None
+        if tuple(columns) != _CSV_FIELDS or not rows:
             raise ValueError(
-                f"{path} has columns {reader.fieldnames} and {len(rows)} rows; expected "
+                f"{path} has columns {columns} and {len(rows)} rows; expected "
                 f"{list(_CSV_FIELDS)} and at least one row. Write it with save_csv."
             )
-        arrays = [np.array([float(row[name]) for row in rows]) for name in _CSV_FIELDS[1:4]]
-        first = rows[0]
-        return cls(
-            *arrays,
-            int(first["num_steps"]),
-            first["stopped_because"],
-            first["measured_on"],
-            float(first["beta"]),
-        )
+        try:
+            _, *arrays = np.array([row[:4] for row in rows], float).T
+            num_steps, measured_on, beta, because = rows[0][4:]
+            num_steps, beta = int(num_steps), float(beta)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} has a cell that is missing or no number ({error}). Write it with save_csv."
+            ) from None
+        # The last four columns are the same in every row; steps count from 0.
+        same = all(row[4:] == rows[0][4:] and row[0] == str(step) for step, row in enumerate(rows))
+        if not (same and text.endswith("\n") and len(rows) <= num_steps):
+            raise ValueError(
+                f"{path} is not what was written: its {len(rows)} rows of {num_steps} steps do not "
+                f"fit together, or it ends in the middle of a line. Write it with save_csv."
+            )
+        return cls(*arrays, num_steps, because, measured_on, beta)
 
 
 def _valley(lr, loss):

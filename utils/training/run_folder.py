@@ -26,7 +26,7 @@ def check_plan(folder, plan):
     if not path.exists():
         write_json(path, plan)
         return
-    found = _read_json(path)
+    found = _read_json(path, dict)
     for key, value in plan.items():
         if found.get(key) != value:
             raise ValueError(
@@ -41,7 +41,7 @@ def planned_precision(folder):
     A run goes on in the precision it began with, also on a device that prefers another one.
     """
     path = folder / "plan.json"
-    return _read_json(path)["precision"] if path.exists() else None
+    return _read_json(path, dict).get("precision") if path.exists() else None
 
 
 def restore(model, folder, report=print):
@@ -119,7 +119,7 @@ def read_starts(folder):
         first epoch stays listed.
     """
     path = folder / "starts.json"
-    return _read_json(path) if path.exists() else []
+    return _read_json(path, list) if path.exists() else []
 
 
 def add_start(folder, start):
@@ -202,11 +202,16 @@ def write_json(path, content):
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def _read_json(path):
+def _read_json(path, kind):
+    """Reads a JSON file that must hold a dict or a list."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        problem = "" if isinstance(content, kind) else f"it holds a {type(content).__name__}"
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 are a ValueError, too
+        problem = str(error)
+    if problem:
         raise ValueError(
-            f"{path} is no JSON ({error}): it is damaged. Restore it, delete the folder to train "
-            f"anew, or choose another one."
-        ) from None
+            f"{path} is no JSON of this program ({problem}): it is damaged. Restore it, delete the "
+            f"folder to train anew, or choose another one."
+        )
+    return content
