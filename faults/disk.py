@@ -20,6 +20,7 @@ from utils.atomic import write_text
 from utils.records.studies import write_study
 from utils.records.weights import save_weights
 from utils.training import run_folder
+from utils.training.epoch_log import CSV_FIELDS, write_history
 from utils.training.lr_curve import RangeTestResult
 
 PARTS = 16
@@ -44,7 +45,7 @@ def writers(folder):
     from utils.model.resnet import resnet_v2  # slow to build, needed here only
 
     model, network = files.small_model(3.0), resnet_v2(11, mean=0.0, std=255.0)
-    history = [dict.fromkeys(run_folder.CSV_FIELDS, 0.5) | {"epoch": 1}]
+    history = [dict.fromkeys(CSV_FIELDS, 0.5) | {"epoch": 1}]
     curve = RangeTestResult(*np.ones((3, 50)), num_steps=50, stopped_because="It was done.")
     text = "text " * 2000
 
@@ -57,9 +58,7 @@ def writers(folder):
 
     return {
         "checkpoint": lambda: run_folder.save_checkpoint(model, folder, 1),
-        "history": writing(
-            "history.csv", lambda path: run_folder.write_history(folder, 99 * history)
-        ),
+        "history": writing("history.csv", lambda path: write_history(folder, 99 * history)),
         "plan, starts, record": writing("run.json", lambda path: run_folder.write_json(path, text)),
         "weights": writing("weights.npz", lambda path: save_weights(network, path)),
         "range test": writing("range_test.csv", curve.save_csv),

@@ -20,7 +20,7 @@ from utils.records.read import read_record
 from utils.records.studies import read_study
 from utils.records.weights import read_weights
 from utils.training import run_folder
-from utils.training.epoch_log import CSV_FIELDS
+from utils.training.epoch_log import CSV_FIELDS, write_history
 from utils.training.lr_curve import RangeTestResult
 
 RUNS = Path(__file__).resolve().parent.parent / "runs"
@@ -69,7 +69,7 @@ def run_files(folder):
         place.mkdir()
         run_folder.check_plan(place, plan | {"seed": seed})
         run_folder.add_start(place, {"epoch": 1, "device": f"CPU {seed}"})
-        run_folder.write_history(place, history[:epochs])
+        write_history(place, history[:epochs])
     run_folder.save_checkpoint(small_model(3.0), folder, 3)
     checkpoint = run_folder.save_checkpoint(model, folder, 4)
     foreign = run_folder.save_checkpoint(small_model(5.0, units=2), other, 3)

@@ -125,7 +125,7 @@ def perturbations(draw):
 @cache
 def explainer():
     """Grad-CAM of a small network, compiled once."""
-    from utils.explain.grad_cam import GradCAM
+    from utils.explain.explainer import GradCAM
     from utils.model.resnet import resnet_v2
 
     return GradCAM(resnet_v2(11, mean=0.0, std=255.0))

@@ -159,11 +159,11 @@ def study(folder):
 
 def notebook(folder):
     """A notebook that is to be executed, up to the start of its first cell."""
-    from utils.commands import execute
+    from utils.commands import execute, notebook_run
 
     class NoKernel(execute.NotebookRun):
         def run(self, log):
-            execute.cell_titles(self.nb)
+            notebook_run.cell_titles(self.nb)
             raise KeyboardInterrupt  # as Ctrl-C: what there is, is written
 
     execute.NotebookRun = NoKernel

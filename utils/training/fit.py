@@ -26,8 +26,8 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.dataset.Dataset`; its test part gives the val columns, which are for
             display only.
-        folder: path; receives `plan.json`, `starts.json`, `history.csv` and one
-            `checkpoint-NNNN.weights.h5`.
+        folder: path; receives `plan.json`, `starts.json`, `history.csv` and the
+            last two checkpoints.
         seed: int, seed of data order and augmentation.
         report: function that prints a line.
         say_time_left: bool; each epoch's line ends with the time the rest will take.
