@@ -93,15 +93,20 @@ def read_history(path):
             accuracy.
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    if tuple(reader.fieldnames or ()) != CSV_FIELDS:
-        missing = [name for name in CSV_FIELDS if name not in (reader.fieldnames or ())]
+    try:
+        text = path.read_text(encoding="utf-8")
+        columns, *lines = csv.reader(text.splitlines())
+        rows = list(csv.DictReader(text.splitlines()))
+    except (ValueError, csv.Error) as error:  # no UTF-8, no line, or no CSV
+        raise ValueError(f"{path} is no CSV file ({error}); {REDO}.") from None
+    if tuple(columns) != CSV_FIELDS:
+        missing = [name for name in CSV_FIELDS if name not in columns]
         raise ValueError(
-            f"{path}: the columns are {reader.fieldnames}, missing {missing}; they must be "
+            f"{path}: the columns are {columns}, missing {missing}; they must be "
             f"{','.join(CSV_FIELDS)}; {REDO}."
         )
+    if not text.endswith("\n"):
+        raise ValueError(f"{path} ends in the middle of line {len(lines) + 1}; {REDO}.")
     history = []
     for number, row in enumerate(rows, start=1):
         try:

@@ -87,8 +87,9 @@ def restore(model, folder, report=print):
             f"{path} has {len(rows)} epochs but the checkpoint stands after epoch {epoch}; "
             f"restore the file or delete the folder to train anew."
         )
-    for damaged in checkpoints[checkpoints.index(whole[-1]) + 1 :]:
-        report(f"{damaged.name} is damaged; going on from {whole[-1].name}.")
+    for damaged in checkpoints:
+        if _epoch_of(damaged) > epoch:
+            report(f"{damaged.name} is damaged; going on from {whole[-1].name}.")
     if len(rows) > epoch:
         rows = rows[:epoch]
         if rows:
