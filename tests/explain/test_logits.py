@@ -248,3 +248,17 @@ def test_classify_is_explained_by_its_logits(pixels):
     bare = small(lambda x: classify(layers.Conv2D(4, 3)(x)))
     bare.set_weights(model.get_weights())
     np.testing.assert_allclose(grad_cam(model, pixels), grad_cam(bare, pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda p: 100 * p, lambda p: 2 * p - 1, ops.log, lambda p: ops.log(ops.clip(p, 1e-7, 1.0))],
+)
+def test_a_softmax_that_is_changed_afterwards_is_refused_whatever_its_values(change):
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, activation="relu", name="feat")(inputs)
+    probabilities = ops.softmax(layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    model = keras.Model(inputs, change(probabilities))
+    images = np.random.default_rng(0).random((2, 16, 16, 3), dtype="float32")
+    with pytest.raises(ValueError, match="changes the probabilities of a softmax.*ends before"):
+        grad_cam(model, images, 1)

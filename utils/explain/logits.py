@@ -33,6 +33,7 @@ class Head(NamedTuple):
     link: str  # a name of `LINKS`: what makes probabilities of them
     sure: bool  # False where only their values tell whether they are probabilities
     mixed: bool  # probabilities enter what gives them, such as the mean of two softmax heads
+    after_softmax: bool  # a softmax over these very classes does, whatever is done to it then
 
 
 def find_logits(graph):
@@ -77,8 +78,13 @@ def find_logits(graph):
     calls = [extra.get(call.outputs[0], call) for call in graph.calls]
     one_by_one = link in ("sigmoid", "hard sigmoid")  # each column apart, as for several labels
     link = link if one_by_one else "sigmoid" if classes == 1 else "softmax"
-    mixed = not linear and _has_probabilities_behind(value, makers, graph)
-    return Head(needed(calls, value), value, classes, link, linear, mixed)
+    behind = [] if linear else _probabilities_behind(value, makers, graph)
+    after_softmax = any(
+        graph.specs[call.outputs[0]].shape == graph.specs[value].shape
+        and (_effect(call, graph) or _activation_effect(call, graph)) in ("softmax", "log-softmax")
+        for call in behind
+    )
+    return Head(needed(calls, value), value, classes, link, linear, bool(behind), after_softmax)
 
 
 def _refuse(call):
@@ -116,18 +122,25 @@ def check_logits(head, logits):
         logits: float (N, classes).
 
     Raises:
-        ValueError: when all rows sum to 1 and nothing is negative, or when probabilities enter the
-            last calls and all values are from 0 to 1.
+        ValueError: when all rows sum to 1 and nothing is negative, when probabilities enter the
+            last calls and all values are from 0 to 1, or when a softmax over the classes does.
     """
-    if head.sure or logits.min() < 0:
+    if head.sure:
         return
-    sums = logits.shape[1] > 1 and np.abs(logits.sum(axis=1) - 1).max() < 1e-2
-    if sums or (head.mixed and logits.max() <= 1):
+    positive = logits.min() >= 0
+    sums = positive and logits.shape[1] > 1 and np.abs(logits.sum(axis=1) - 1).max() < 1e-2
+    if sums or (positive and head.mixed and logits.max() <= 1):
         raise ValueError(
             f"The model gives probabilities (values from {logits.min():.3g} to "
             f"{logits.max():.3g}{', rows sum to 1' if sums else ''}) from which no way leads back "
             "to logits. Where several heads are averaged, average their logits, or explain one of "
             "them: keras.Model(model.input, head.output)."
+        )
+    if head.after_softmax:
+        raise ValueError(
+            f"The model changes the probabilities of a softmax (now {logits.min():.3g} to "
+            f"{logits.max():.3g}) in a way that leads not back to logits. Explain a model that "
+            "ends before the softmax: keras.Model(model.input, layer.input)."
         )
 
 
@@ -175,9 +188,9 @@ def _squashes(call, graph):
     return found is not None and found.min() >= 0 and 0 < found.max() <= 1 + 1e-3
 
 
-def _has_probabilities_behind(value, makers, graph):
-    """Whether, going back through calls without weights, one meets a softmax or its like."""
-    todo, seen = [value], set()
+def _probabilities_behind(value, makers, graph):
+    """The calls of softmax and its like that one meets going back through calls without weights."""
+    todo, seen, met = [value], set(), []
     while todo:
         value = todo.pop()
         if value in seen or value not in makers:
@@ -189,10 +202,10 @@ def _has_probabilities_behind(value, makers, graph):
             or _activation_effect(call, graph) in LINKS
             or _squashes(call, graph)
         ):
-            return True
+            met.append(call)
         if not getattr(call.operation, "weights", ()):
             todo.extend(call.inputs)
-    return False
+    return met
 
 
 def _is_linear_layer(operation):
