@@ -87,7 +87,7 @@ def climb_out(scratch):
     path = scratch / "inner" / "folder" / "archive.tar.gz"
     path.parent.mkdir(parents=True)
     for edition in samples.editions().values():
-        folder = getattr(edition, "folder", "cifar-10-batches-py")
+        folder = edition.folder
         for hostile in members(folder):
             buffer = io.BytesIO()
             with tarfile.open(fileobj=buffer, mode="w:gz") as tar:

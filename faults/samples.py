@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.data import cifar_archive
+from utils.data.cifar_archive import BINARY, PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 PER_BATCH = 2  # images in each batch of a fake archive
@@ -54,8 +54,7 @@ def images():
 
 def editions():
     """What is known about each published edition of CIFAR-10, by name."""
-    names = ("PYTHON", "BINARY") if hasattr(cifar_archive, "BINARY") else ("OFFICIAL",)
-    return {name.lower(): getattr(cifar_archive, name) for name in names}
+    return {"python": PYTHON, "binary": BINARY}
 
 
 def batches(edition):

@@ -61,7 +61,7 @@ def archive(folder, edition):
     from utils.data.cifar_archive import read_archive
 
     contents = samples.batches(edition)
-    name = getattr(edition, "folder", "cifar-10-batches-py")
+    name = edition.folder
     content = samples.archive(contents, name)
     edition = edition._replace(sha256=hashlib.sha256(content).hexdigest())
     path = folder / "archive.tar.gz"
@@ -80,7 +80,7 @@ def batch(folder, edition):
 
     contents = samples.batches(edition)
     first, _ = edition.batches[0]
-    algorithm = getattr(edition, "algorithm", "md5")
+    algorithm = edition.algorithm
     for name, content in contents.items():
         (folder / name).write_bytes(content)
 

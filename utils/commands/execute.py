@@ -28,14 +28,12 @@ ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 def prepare_environment(scratch):
     """Sets the environment variables that kernels started from this process inherit.
 
-    TensorFlow's start-up messages are silenced unless the environment already asks for them.
     IPython, Jupyter and Matplotlib keep their state under `scratch`: nothing is written into a
     home folder (there may be none), and no personal setting changes a figure.
 
     Args:
         scratch: Path of a folder, made when needed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no "frozen modules" warning
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
         folder = Path(scratch).resolve() / variable.lower()
