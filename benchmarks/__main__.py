@@ -22,7 +22,8 @@ from utils.runtime import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [*comparisons(False, "float32"), OPERATIONS]
-ON_REQUEST = ("settings",)  # what others need not measure again
+# What others need not measure again.
+ON_REQUEST = ("avx2-resnet20v2", "avx2-resnet56v2", "settings")
 BUSY = 0.5  # load above which something else keeps a core busy
 
 

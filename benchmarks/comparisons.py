@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 
 # What this project sets for TensorFlow (`utils.runtime`), left to TensorFlow.
 UNSET = {"TF_CPU_ALLOCATOR_USE_BFC": None, "TF_ENABLE_ONEDNN_OPTS": None}
+# Keeps oneDNN, and PyTorch's own kernels, to the instructions of a processor without AVX-512. There
+# TensorFlow leaves oneDNN off unless it is told otherwise.
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+UNSET_AVX2 = {**AVX2, "TF_CPU_ALLOCATOR_USE_BFC": None, "TF_ENABLE_ONEDNN_OPTS": "0"}
 QUICK_COUNT = 8  # a rehearsal takes an eighth of the images
 
 
@@ -113,6 +117,44 @@ def training(depth, batch_size, steps, precision, parts):
     return Comparison(f"Training step, ResNet{depth}v2, batches of {batch_size}", variants)
 
 
+def training_avx2(depth, batch_size, steps):
+    """The training step with the kernels that an older processor has, in float32."""
+    options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
+    ours = {**options, "precision": "float32"}
+
+    def plain_torch(what, compiled):
+        return Variant(
+            what,
+            "torch_resnet.train",
+            {**ours, "compiled": compiled},
+            *("torch", ("torch",)),
+            environment=AVX2,
+        )
+
+    variants = {
+        "ours": Variant(
+            "ours, as trained: augmentation, schedules", "training.ours", ours, environment=AVX2
+        ),
+        "in-memory": Variant(
+            "a bare loop over our compiled step, one batch in memory",
+            *("training.in_memory", ours),
+            environment=AVX2,
+        ),
+        "from-host": Variant(
+            "ours as until commit 02de6c1: fed by a PyDataset, TensorFlow's own settings",
+            *("training.from_host", ours),
+            environment=UNSET_AVX2,
+        ),
+        "torch-eager": plain_torch("plain PyTorch, eager, channels last, no augmentation", False),
+        "torch-compiled": plain_torch(
+            "plain PyTorch, compiled, channels last, no augmentation", True
+        ),
+    }
+    return Comparison(
+        f"Training step with AVX2 kernels only, ResNet{depth}v2, batches of {batch_size}", variants
+    )
+
+
 def prediction(count):
     """Ten calls each, to see whether one of them is slow."""
     options = {"depth": 20, "count": count}
@@ -200,6 +242,8 @@ def comparisons(on_gpu, precision):
         "prediction": prediction(10_000),
         "grad-cam": grad_cam(256),
         "growth": growth(),
+        "avx2-resnet20v2": training_avx2(20, batch_size, steps20),
+        "avx2-resnet56v2": training_avx2(56, batch_size, steps56),
         "settings": settings(20, batch_size, steps20),
     }
 
