@@ -1,6 +1,7 @@
-"""Options that several commands share: each has one meaning, one default and one help text."""
+"""What commands share: options with one meaning, one default and one help text, and the exit."""
 
 import argparse
+import sys
 
 SHARED = {
     "--data": {"default": "auto", "help": "auto, cifar10, shapes or a local folder"},
@@ -30,3 +31,13 @@ def command_parser(module, description, *shared):
     for name in shared:
         parser.add_argument(name, **SHARED[name])
     return parser
+
+
+def exit_status(command):
+    """Runs a command of the shell: 0, or 1 after one line about an error that the user can mend."""
+    try:
+        command()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -7,8 +7,7 @@ The test set that the run was recorded with keeps its place in `final`.
 
 import sys
 
-from utils.commands.arguments import command_parser
-from utils.commands.run_recipe import exit_status
+from utils.commands.arguments import command_parser, exit_status
 from utils.data.sources import load_dataset
 from utils.records.read import read_record
 from utils.records.weights import load_trained

@@ -10,8 +10,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from utils.commands.arguments import command_parser
-from utils.commands.run_recipe import exit_status, load_split
+from utils.commands.arguments import command_parser, exit_status
+from utils.commands.run_recipe import load_split
 from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
 from utils.figures.range_test import plot_peak_study

@@ -4,11 +4,11 @@ Example: `python -m utils.commands.run_recipe one-cycle --depth 20 --epochs 14 -
 --output runs/resnet20v2`. Interrupted, the same command goes on after the last whole epoch.
 """
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
 
+from utils.commands.arguments import command_parser, exit_status
 from utils.data.sources import load_dataset
 from utils.explain.galleries import class_gallery
 from utils.figures.style import save_png
@@ -173,21 +173,11 @@ def load_split(source, hold_out):
 
 def main(arguments=None):
     """Parses the command line and runs the recipe; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.commands.run_recipe", description=__doc__
-    )
+    shared = ("--data", "--hold-out", "--precision")
+    parser = command_parser("utils.commands.run_recipe", __doc__, *shared)
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("--output", required=True, help="folder of the run; resumed if it exists")
-    parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--hold-out",
-        type=int,
-        default=0,
-        metavar="N",
-        help="measure on N images held out of the training set instead of the test set",
-    )
-    parser.add_argument("--precision", help="Keras dtype policy; default: what suits the device")
     parser.add_argument("--devices", type=int, help="how many; default: all GPUs, or one CPU")
     for name, kind in OPTIONS.items():
         parser.add_argument("--" + name.replace("_", "-"), type=kind)
@@ -205,16 +195,6 @@ def _run(args):
     _, record = run_recipe(recipe, dataset, args.output, profile="shell", **options)
     final = record["final"]
     print(f"final accuracy {final['accuracy']:.4f} on {final['images']:,} images: {validation}")
-
-
-def exit_status(command):
-    """Runs a command of the shell: 0, or 1 after one line about an error that the user can mend."""
-    try:
-        command()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":
