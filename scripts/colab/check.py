@@ -24,6 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+BUILD = ROOT / "build" / "colab"
 NOTEBOOK = "Assignment4B.ipynb"
 REMOVED = "tabulate"  # pure Python, without dependencies of its own: quickly installed again
 # Variables of the caller that Colab does not have.
@@ -95,6 +96,7 @@ def kernel_environment(home):
     return kept | {
         "HOME": str(home),
         "PYTHONPATH": str(HERE / "stub"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # no "frozen modules" warning
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "ASSIGNMENT_PROFILE": "smoke",
         "ASSIGNMENT_DATA": "shapes",
@@ -169,7 +171,7 @@ def result_faults(text, folder):
 
 def check(command):
     """Runs everything; returns the list of faults."""
-    base = ROOT / "build" / "colab" / find_python(command)
+    base = BUILD / find_python(command)
     python = make_environment(command, base)
     home = Path(tempfile.mkdtemp(prefix="colab-"))
     content, executed = home / "content", base.with_name(f"{base.name}.ipynb")
