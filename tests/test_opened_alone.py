@@ -196,8 +196,17 @@ def test_whatever_the_browser_calls_it(alone, tmp_path, name):
     assert mark() == "ours"
 
 
-def test_an_unfinished_download_is_a_folder_in_safari(alone, tmp_path):
+def test_an_unfinished_download_is_a_folder_in_safari(alone, tmp_path, capsys):
+    pack(tmp_path / "older.zip", contents("older"))
     (tmp_path / "repository-main.zip.download").mkdir()
+    alone()
+    reason = "Passed over repository-main.zip.download: a folder, .* Wait until it is complete."
+    assert mark() == "older" and re.fullmatch(named(reason), capsys.readouterr().out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a right to make links there")
+def test_a_link_that_leads_nowhere_is_no_upload(alone, tmp_path):
+    (tmp_path / "linked.zip").symlink_to(tmp_path / "gone.zip")
     pack(tmp_path / "repository-main.zip", contents("ours"))
     alone()
     assert mark() == "ours"
