@@ -1,5 +1,6 @@
 """The notebook opened alone, as in Colab: its set-up cells are run in a folder of their own."""
 
+import ast
 import io
 import json
 import os
@@ -19,13 +20,18 @@ CELLS = json.loads((ROOT / "Assignment4B.ipynb").read_text(encoding="utf-8"))["c
 SOURCES = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
 FIRST_USE = next(i for i, text in enumerate(SOURCES) if "from utils." in text)
 SETUP = SOURCES[:FIRST_USE]  # the cells before the first that imports from utils
-PARTS = ("requirements.txt", "utils/settings.py", "utils/explain/grad_cam.py")
+PARTS = ast.literal_eval(re.search(r"^PARTS = (.*)$", SETUP[0], re.MULTILINE)[1])
 
 
 @pytest.fixture
 def alone(tmp_path, monkeypatch):
     """Runs the set-up cells as a fresh kernel does; gives the folder it ends in."""
-    monkeypatch.setenv("ASSIGNMENT_OUTPUT", "")
+    backend = os.environ.get("KERAS_BACKEND")
+    monkeypatch.setenv("ASSIGNMENT_OUTPUT", "")  # both as they were afterwards
+    monkeypatch.setenv("KERAS_BACKEND", backend or "")
+    if backend is None:
+        monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setattr("subprocess.run", None)  # no test installs anything
 
     def run(repository="", start=tmp_path):
         monkeypatch.chdir(start)
@@ -62,6 +68,10 @@ def mark():
 def named(line):
     """Matches the one line that a run prints beside where the modules are and `ready`."""
     return rf"{line}\nThe modules are those in .*; results go to .*\.\nready\n"
+
+
+def test_the_parts_by_which_it_is_known_are_there():
+    assert len(PARTS) == 3 and all((ROOT / part).is_file() for part in PARTS)
 
 
 def test_the_uploaded_repository_is_unpacked(alone, tmp_path, capsys):
