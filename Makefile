@@ -29,7 +29,7 @@ help:
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
 	@echo 'make colab REPO=owner/name  enter the public address: badge and links appear'
-	@echo 'make colab-check  run the notebook as Colab would, with its package versions (2 GB)'
+	@echo 'make colab-check  run the notebook as Colab would, with its package versions (2.4 GB)'
 	@echo 'make clean   remove build/ and .venv'
 	@echo
 	@echo 'Options of make run:'

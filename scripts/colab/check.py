@@ -64,7 +64,7 @@ def make_environment(command, folder):
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([command, "-m", "venv", folder], check=True)
-    print(f"Installing {HERE.name}/packages.txt into {folder} (2 GB, some minutes).", flush=True)
+    print(f"Installing {HERE.name}/packages.txt into {folder} (2.4 GB, some minutes).", flush=True)
     install = [python, "-m", "pip", "install", "-q", "--no-deps", "-r", HERE / "packages.txt"]
     done = subprocess.run(install, capture_output=True, text=True)
     if done.returncode:
