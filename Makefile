@@ -18,7 +18,7 @@ endif
 export KERAS_BACKEND ?= tensorflow
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help run test faults peers bench lint readme colab clean setup
+.PHONY: help run test faults peers bench lint readme colab colab-check clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
 	@echo 'make colab REPO=owner/name  enter the public address: badge and links appear'
+	@echo 'make colab-check  run the notebook as Colab would, with its package versions (2.4 GB)'
 	@echo 'make clean   remove build/ and .venv'
 	@echo
 	@echo 'Options of make run:'
@@ -70,6 +71,9 @@ readme: setup
 colab: setup
 	$(if $(REPO),,$(error Name the repository: make colab REPO=owner/name))
 	@$(PYTHON_ENV) -m utils.commands.report --repository "$(REPO)"
+
+colab-check:
+	@python3 scripts/colab/check.py $(PYTHON)
 
 clean:
 	rm -rf build .venv

@@ -1,0 +1,1 @@
+"""Stands in for Colab's own package: what the notebook uses of it, and nothing else."""
