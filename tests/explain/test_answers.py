@@ -46,6 +46,12 @@ def test_a_lead_within_its_margin_is_left_to_chance():
     assert "which chance may explain" in text and "more than chance" not in text
 
 
+def test_a_map_that_is_beaten_is_called_so():
+    blind = {"edges": curves(0.5, 0.4, 0.0)}
+    text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.1, 0.01), **blind}, CASCADE))
+    assert "-0.200 +- 0.008 in insertion (edges)" in text and "the blind map is the better" in text
+
+
 def test_a_photo_is_named_with_its_second_class_and_the_hottest_place():
     heat = np.zeros((8, 8))
     heat[2, 4] = 1

@@ -38,14 +38,18 @@ def faithfulness_answer(curves, cascade):
         str, one sentence in lines.
     """
     (method, ours), *others = curves.items()
-    leads, sure = [], True
+    leads, bounds = [], []
     for kind, sign in (("insertion", 1), ("deletion", -1)):
         areas = {name: sign * getattr(one, f"{kind}_area") for name, one in others}
         best = max(areas, key=lambda name: areas[name].mean())
         lead, margin = mean_interval(sign * getattr(ours, f"{kind}_area") - areas[best])
         leads.append(f"{lead:+.3f} +- {margin:.3f} in {kind} ({best})")
-        sure = sure and lead > margin
-    verdict = "more than chance explains" if sure else "which chance may explain"
+        bounds.append((lead - margin, lead + margin))
+    verdict = "which chance may explain"
+    if all(low > 0 for low, _ in bounds):
+        verdict = "more than chance explains"
+    elif any(high < 0 for _, high in bounds):
+        verdict = "so the blind map is the better one"
     return fold_lines(
         f"Against the best map that knows nothing of the network, {method} is ahead by "
         f"{' and by '.join(leads)}, {verdict}; when all layers are random, its rank correlation "

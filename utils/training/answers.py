@@ -25,7 +25,7 @@ def range_test_answer(result, max_lr):
         f"In this run the smoothed loss is lowest, {loss:.2f}, at a learning rate of {lowest:.3g}, "
         f"so the test proposes a peak of {proposed:.3g}; the recipe's peak, {max_lr:g}, is "
         f"{max_lr / proposed:.2g} times that and {place} the rate of the lowest loss"
-        + (" (but the curve is in doubt)." if result.doubt() else ".")
+        + ("; mind the doubt above." if result.doubt() else ".")
     )
 
 
@@ -42,7 +42,7 @@ def schedule_answer(rate, momentum):
     return fold_lines(
         f"In this run of {len(rate):,} steps the learning rate rises from {rate[0]:.3g} to "
         f"{rate[peak]:.3g} at step {peak:,} and falls to {rate[-1]:.2g}; the momentum goes from "
-        f"{momentum[0]:g} down to {momentum.min():g} and back, so the effective step reaches "
+        f"{momentum[0]:g} down to {momentum.min():.3g} and back, so the effective step reaches "
         f"{effective.max():.2f}, where a fixed momentum would let it reach "
         f"{rate.max() / (1 - momentum[0]):.2f}."
     )
@@ -70,7 +70,7 @@ def training_answer(history):
 
 
 def evaluation_answer(predictions, class_names, interval):
-    """How many test images are right, which class is known best and least, and the worst mix-up.
+    """How many test images are right, of which class most and fewest, and the worst mix-up.
 
     Args:
         predictions: `utils.training.evaluation.Predictions`.
@@ -91,7 +91,7 @@ def evaluation_answer(predictions, class_names, interval):
         mix_up += f"{mistakes.max():,} times"
     return fold_lines(
         f"The network has {correct.sum():,} of {len(correct):,} test images right, "
-        f"{correct.mean():.2%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%}); it knows "
-        f"{class_names[best]} best ({shares[best]:.1%}) and {class_names[worst]} least "
-        f"({shares[worst]:.1%}), and {mix_up}."
+        f"{correct.mean():.2%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%}), most "
+        f"of {class_names[best]} ({shares[best]:.1%}) and fewest of {class_names[worst]} "
+        f"({shares[worst]:.1%}); {mix_up}."
     )
