@@ -13,4 +13,4 @@ def test_cells_are_printed_as_they_are():
 
 def test_lines_are_broken_between_words_only():
     text = "a rather long-winded   sentence\nof word" + "s" * 20
-    assert fold_lines(text, 12) == "a rather\nlong-winded\nsentence of\nword" + "s" * 20
+    assert fold_lines(text, 14) == "a rather\nlong-winded\nsentence of\nword" + "s" * 20

@@ -98,7 +98,7 @@ def plot_weighted_sum(maps, weights, raw_map):
     panels += [("=", raw_map, "signed"), ("ReLU:", positive, "signed")]
     panels += [("divided by\nits largest:", positive / max(positive.max(), 1e-12), "signed")]
     figure, all_axes = make_figure(
-        2.0,
+        1.7,
         "Grad-CAM's sum in numbers: the channels with their weights "
         f"{' and '.join(map(_number, weights))}, their weighted sum {_rows(raw_map)}, after the "
         f"ReLU {_rows(positive)}, divided by its largest value {_rows(panels[-1][1])}",
