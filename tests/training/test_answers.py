@@ -78,12 +78,12 @@ def test_the_test_set_names_accuracy_best_and_worst_class_and_mix_up():
     predicted = np.array([0, 0, 0, 0, 1, 1, 1, 0, 2, 1, 1, 2])
     test = Predictions(labels, np.eye(3)[predicted])
     assert said(evaluation_answer(test, ("cat", "dog", "frog"), (0.5, 0.9))) == (
-        "The network has 9 of 12 test images right, 75.00% (95 % interval 50.0% to 90.0%), "
-        "most of cat (100.0%) and fewest of frog (50.0%); the most frequent mistake takes frog for "
-        "dog, 2 times."
+        "The network has 9 of 12 test images right, 75.00% (95 % interval 50.0% to 90.0%); best is "
+        "cat with 100.0%, worst frog with 50.0%, and the most frequent mistake takes frog for dog, "
+        "2 times."
     )
 
 
 def test_where_all_is_right_no_mistake_is_named():
     test = Predictions(np.arange(3), np.eye(3))
-    assert said(evaluation_answer(test, "abc", (0.4, 1.0))).endswith("; no image is mistaken.")
+    assert said(evaluation_answer(test, "abc", (0.4, 1.0))).endswith(", and no image is mistaken.")

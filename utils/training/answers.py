@@ -70,7 +70,7 @@ def training_answer(history):
 
 
 def evaluation_answer(predictions, class_names, interval):
-    """How many test images are right, of which class most and fewest, and the worst mix-up.
+    """How many test images are right, the best and the worst class, and the worst mix-up.
 
     Args:
         predictions: `utils.training.evaluation.Predictions`.
@@ -91,7 +91,7 @@ def evaluation_answer(predictions, class_names, interval):
         mix_up += f"{mistakes.max():,} times"
     return fold_lines(
         f"The network has {correct.sum():,} of {len(correct):,} test images right, "
-        f"{correct.mean():.2%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%}), most "
-        f"of {class_names[best]} ({shares[best]:.1%}) and fewest of {class_names[worst]} "
-        f"({shares[worst]:.1%}); {mix_up}."
+        f"{correct.mean():.2%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%}); best is "
+        f"{class_names[best]} with {shares[best]:.1%}, worst {class_names[worst]} with "
+        f"{shares[worst]:.1%}, and {mix_up}."
     )
