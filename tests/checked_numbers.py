@@ -14,8 +14,10 @@ NUMBER = re.compile(r"(?:(?<![\w)}])[-\u2212]|(?<![\w.]))\d[\d,]*(?:\.\d+)?(?!\w
 FENCE = re.compile(r"^```(\w*)\n.*?^```$", flags=re.MULTILINE | re.DOTALL)
 # Digits that are part of a name, not a quantity; fenced text and code spans are not prose.
 NAMES = re.compile(
-    r"ResNet\d+v2|CIFAR-10|Assignment ?\d[AB]|Keras \d|Python 3\.\d+|arXiv:[\d.]+|uint8|float\d+"
-    r"|L2|\b2019\b|2019-submission|Colab T4|T4 GPU|^#+ \d+\. |<!--.*?-->|\]\([^)]*\)|`[^`\n]*`"
+    # The text of a drawing is its own description, see tests/commands/test_worksheet.py.
+    r"!\[[^\]]*\]\(figures/[^)]*\)|ResNet\d+v2|CIFAR-10|Assignment ?\d[AB]|Keras \d|Python 3\.\d+"
+    r"|arXiv:[\d.]+|uint8|float\d+|L2|\b2019\b|2019-submission|Colab T4|T4 GPU"
+    r"|^#+ (?:Exercise )?\d+\. |<!--.*?-->|\]\([^)]*\)|`[^`\n]*`"
     r"|<https?:[^>]*>|[A-Za-z]_\{?\d\}?",
     flags=re.MULTILINE,
 )

@@ -16,6 +16,7 @@ from utils.figures.history import plot_history
 from utils.figures.photo import plot_photo
 from utils.figures.range_test import plot_peak_study, plot_range_test
 from utils.figures.schedule import plot_schedule
+from utils.figures.worksheet import plot_receptive_field, plot_weighted_sum
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Suggestions = namedtuple("Suggestions", "steep minimum valley slide")
@@ -162,6 +163,14 @@ FIGURES = {
         PHOTO.swapaxes(0, 1), IMAGES[0], PHOTO.swapaxes(0, 1), np.eye(10)[1], NAMES
     ),
     "cam depth": lambda: plot_cam_depth(IMAGES[0], OVERLAYS[:5], LAYERS),
+    "receptive field": lambda: plot_receptive_field(["stem", "stage 1", "stage 2"], [3, 15, 39]),
+    "receptive field, narrow": lambda: plot_receptive_field(["stage 3"], [17]),
+    "weighted sum": lambda: plot_weighted_sum(
+        np.arange(8).reshape(2, 2, 2), [0.5, -0.333333], [[-0.333333, 0.666667], [1, -12.5]]
+    ),
+    "weighted sum, nothing": lambda: plot_weighted_sum(
+        np.zeros((2, 2, 3)), np.zeros(3), np.zeros((2, 2))
+    ),
     "faithfulness": lambda: plot_faithfulness(
         {"Grad-CAM": curves(), "random": curves(), "center": curves()},
         Randomization(LAYERS, RNG.uniform(-0.5, 1, (5, 20))),

@@ -1,18 +1,32 @@
 """Recomputes every number of the worksheet; see checked_numbers.py for how they are marked."""
 
+import contextlib
+import io
 import math
 import os
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 from checked_numbers import mistakes, mutants
+from lesson import exercises
 
+from utils.commands.worksheet import BIAS, MAPS, WEIGHTS, question_12
+from utils.data.shapes import make_shapes
 from utils.explain.grad_cam import grad_cam
-from utils.model.resnet import resnet_v2, stage_table
+from utils.explain.pointing import pointing_table
+from utils.model.resnet import format_stage_table, resnet_v2, stage_table
+from utils.records.intervals import wilson_interval
 from utils.records.read import read_record
+from utils.records.weights import shipped_record
 from utils.settings import RECIPES
+from utils.training.epoch_log import read_history
+from utils.training.lr_curve import RangeTestResult
+from utils.training.recipe_model import compile_model
+from utils.training.recipe_schedule import schedule_values
 from utils.training.schedule import (
     one_cycle,
     one_cycle_momentum,
@@ -22,6 +36,7 @@ from utils.training.schedule import (
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "Assignment4A.md").read_text(encoding="utf-8")
+EXERCISES = exercises()
 
 
 def power_of_ten(value):
@@ -181,21 +196,15 @@ def schedule_numbers():
 
 
 def grad_cam_numbers():
-    first, second = np.array([[1.0, 2], [0, 1]]), np.array([[0.0, 1], [3, 0]])
-    weights, bias = np.array([2.0, -1.0]), 0.3
-    pixels = keras.Input((2, 2, 2))
-    x = keras.layers.Activation("linear", name="maps")(pixels)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(pixels, keras.layers.Dense(2, name="logits")(x))
-    kernel = np.stack([weights, [0.0, 0.0]], axis=1)
-    model.get_layer("logits").set_weights([kernel, np.array([bias, 0.0])])
-    image = np.stack([first, second], axis=-1)[None].astype("float32")
+    first, second = MAPS[..., 0], MAPS[..., 1]
+    weights, bias = WEIGHTS, BIAS
+    model = question_12()
     alpha = weights / first.size
     raw = alpha[0] * first + alpha[1] * second
-    plain = grad_cam(model, image, 0, "maps", size=None, normalize=False)[0]
-    normal = grad_cam(model, image, 0, "maps", size=None)[0]
+    plain = grad_cam(model, MAPS[None], 0, "maps", size=None, normalize=False)[0]
+    normal = grad_cam(model, MAPS[None], 0, "maps", size=None)[0]
     np.testing.assert_allclose(plain, np.maximum(raw, 0), atol=1e-6)
-    logit = float(model.predict(image, verbose=0)[0, 0])
+    logit = float(model.predict(MAPS[None], verbose=0)[0, 0])
     assert raw.sum() + bias == pytest.approx(logit)
     return {
         "grad_cam_question": [2, 2, weights[0], weights[1], bias],
@@ -220,9 +229,89 @@ def softmax_numbers():
     }
 
 
+def output_of(number, **scope):
+    """What the code of an exercise prints, run with the objects that its section has."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(EXERCISES[number][1], {"np": np, **scope})
+    return printed.getvalue()
+
+
+def printed_by(number, **scope):
+    """The numbers that the code of an exercise prints."""
+    return [float(found) for found in re.findall(r"\d+(?:\.\d+)?", output_of(number, **scope))]
+
+
+def exercise_numbers():
+    recipe, steps = RECIPES["one-cycle"], math.ceil(50000 / 512)
+    (share,) = printed_by(3, data=SimpleNamespace(y_test=np.repeat(np.arange(10), 1000)))
+    (versions,) = printed_by(4, recipe=recipe)
+    tables = {"resnet_v2": resnet_v2, "stage_table": stage_table}
+    table = output_of(5, format_stage_table=format_stage_table, **tables)
+    field = int(re.search("^stage 3 .* (\\d+)$", table, re.MULTILINE)[1])
+    stem, _, _, last, _ = stage_table(resnet_v2(20))
+    assert last.receptive_field == field
+    rate, _ = schedule_values(recipe, 50000)
+    peak = int(rate.argmax())
+    (there,) = printed_by(7, full_rate=rate)
+    epoch, fall = printed_by(8, read_history=lambda path: read_history(ROOT / path))
+    log = {row["epoch"]: row for row in read_history(ROOT / "runs/2019-submission/history.csv")}
+    before, after = log[epoch - 1], log[epoch]
+    assert after["val_accuracy"] - before["val_accuracy"] == pytest.approx(-fall)
+    widths = printed_by(9, wilson_interval=wilson_interval)
+    masks = make_shapes(20, seed=0)[2]
+    constant = output_of(11, pointing_table=pointing_table, masks=masks).splitlines()[1]
+    on_object, in_hull, heat = re.findall(r"[\d.]+", constant)
+    assert on_object == in_hull
+    (megabytes,) = printed_by(13, resnet_v2=resnet_v2)
+    return {
+        "exercise_3": [1000, 10, share, share, 0],
+        "exercise_4_question": [recipe.shift],
+        "exercise_4": [
+            *(2 * recipe.shift + 1, -recipe.shift, recipe.shift, 9, 9, 81, versions, 50, 50),
+            *(versions, 1, 1, 1, versions, 50, versions * (1 - (1 - 1 / versions) ** 50)),
+        ],
+        "exercise_5_question": [3],
+        "exercise_5": [
+            *(field, stem.receptive_field, 2, 1, 2, 4),
+            *(stem.receptive_field, 2, 2, 1, 2, 2, 2, 4, field, 32),
+        ],
+        "exercise_6_question": [10],
+        "exercise_7_question": [1000, 0, round(0.3 * 50 * steps - 1)],
+        "exercise_7": [
+            *(1000, peak, 1000 / peak),
+            *(recipe.max_lr, rate[0], recipe.max_lr, 2, 1, 1000 / peak, there),
+        ],
+        "exercise_8_question": [read_record(ROOT / "runs/2019-submission").run["recipe"]["max_lr"]],
+        "exercise_8": [
+            *(epoch, fall, before["val_accuracy"], after["val_accuracy"]),
+            *(before["accuracy"], after["accuracy"], 11),
+        ],
+        "exercise_9_question": [9000, 10000, 900, 1000, 90, 95],
+        "exercise_9": [*widths, widths[1] / widths[0], 10, math.sqrt(10)],
+        "exercise_11_question": [1],
+        "exercise_11": [on_object, heat],
+        "exercise_12_question": [5],
+        "exercise_12": [*printed_by(12, **photo_scope()), 5, 5, 5],
+        "exercise_13_question": [4],
+        "exercise_13": [resnet_v2(56).count_params(), 4, megabytes],
+    }
+
+
+def photo_scope():
+    network = resnet_v2(11)
+    return {"network": network, "small": make_shapes(1, seed=0)[0][0]}
+
+
 @pytest.fixture(scope="module")
 def expected():
-    return network_numbers() | schedule_numbers() | grad_cam_numbers() | softmax_numbers()
+    return (
+        network_numbers()
+        | schedule_numbers()
+        | grad_cam_numbers()
+        | softmax_numbers()
+        | exercise_numbers()
+    )
 
 
 def test_every_number_is_right(expected):
@@ -253,3 +342,47 @@ def test_says_that_4a_was_submitted_online():
 def test_answers_are_folded():
     questions = TEXT.count("\n## ")
     assert questions == TEXT.count("<details>") == TEXT.count("</details>") >= 10
+
+
+def test_exercises_are_those_of_the_notebook():
+    part = TEXT.partition("\n# Exercises of the notebook\n")[2]
+    found = re.findall(
+        r"^## Exercise (\d+)\. .+?\n(.*?)```python\n(.*?)\n```\n\n<details>",
+        part,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    shown = {
+        int(number): (" ".join(re.sub("<!--.*-->", "", text).split()), code)
+        for number, text, code in found
+    }
+    assert shown == EXERCISES
+
+
+@pytest.mark.parametrize("curve", sorted(ROOT.glob("runs/**/range_test.csv")), ids=str)
+def test_exercise_6_a_constant_changes_no_suggestion(curve):
+    sweep = RangeTestResult.load_csv(curve)
+    raised, plain = output_of(6, sweep=sweep, suggestions=sweep.suggest()).splitlines()
+    assert raised == plain
+    moved = RangeTestResult(sweep.lr, sweep.loss + 10, sweep.smoothed + 10, sweep.num_steps, "")
+    assert moved.peak().lr == sweep.peak().lr
+
+
+def test_exercise_10_the_contrast_is_a_difference_before_the_relu_only():
+    network, image = resnet_v2(11), make_shapes(1, seed=0)[0][0]
+    shown = output_of(10, network=network, image=image, grad_cam=grad_cam)
+    gap, largest = map(float, re.fullmatch(r"(\S+) beside values of up to (\S+)\n", shown).groups())
+    assert gap < 1e-4 * largest
+    heat = [grad_cam(network, image[None], **ask) for ask in ({"targets": 0}, {"targets": 1})]
+    contrast = grad_cam(network, image[None], 0, contrast=1)
+    assert np.abs(contrast - (heat[0] - heat[1])).max() > 0.1
+
+
+def test_exercise_13_what_the_files_hold():
+    shipped = shipped_record(ROOT / "runs").run
+    assert 0.9 < shipped["weights"]["bytes"] / (4 * shipped["parameters"]) < 1
+    recipe = RECIPES["one-cycle"]
+    model = compile_model(resnet_v2(11), recipe, 50000)
+    model.optimizer.build(model.trainable_variables)
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    kept = sum(math.prod(one.shape) for one in model.optimizer.variables)
+    assert 0 <= kept - trained <= 2 and trained > 0.9 * model.count_params()

@@ -24,7 +24,11 @@ def printed():
 
 def test_was_executed_from_top_to_bottom_without_errors_and_noise():
     assert [cell["execution_count"] for cell in CODE] == list(range(1, len(CODE) + 1))
-    assert {output["output_type"] for output in OUTPUTS} <= {"stream", "execute_result"}
+    assert {output["output_type"] for output in OUTPUTS} <= {
+        "stream",
+        "execute_result",
+        "display_data",
+    }
     assert {output.get("name", "stdout") for output in OUTPUTS} == {"stdout"}
     assert "\r" not in printed() and not re.search(r"(?i)\bwarning", printed())
 

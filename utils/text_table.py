@@ -1,4 +1,6 @@
-"""Plain-text tables: they read the same in a terminal, in a notebook and in a file."""
+"""Plain text that reads the same in a terminal, in a notebook and in a file."""
+
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -15,3 +17,8 @@ def align_columns(rows):
     """
     text_only = {"disable_numparse": True, "stralign": "right"}
     return tabulate(rows, tablefmt="plain", colalign=("left",), **text_only)
+
+
+def fold_lines(sentence, width=92):
+    """Breaks a sentence into lines of at most `width` characters, between words only."""
+    return fill(sentence, width, break_long_words=False, break_on_hyphens=False)

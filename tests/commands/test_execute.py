@@ -86,7 +86,7 @@ def test_run_saves_everything_and_says_so(tmp_path):
     lines = out.splitlines()
     assert lines[0] == "[ 1/3] Figure *one*"
     assert re.fullmatch(r"\[ 1/3\] done in \d+\.\d s", lines[1])
-    assert lines[2] == "[ 2/3] import os; _ = os.write(2, b'cuda not found')"
+    assert lines[2] == "[ 2/3] Figure *one* (2)"
     assert lines[5:7] == [sys.executable, "results/of run"]
     assert "Results: results/of run/tiny.ipynb and results/of run/tiny.html" in lines[-2]
     assert lines[-1].startswith("No run record in results/of run")
@@ -179,11 +179,21 @@ def test_titles():
             new_markdown_cell("More words, no heading."),
             new_code_cell("load()"),
             new_code_cell(""),
-            new_code_cell("y" * 100),
+            new_code_cell("# Paint " + "y" * 100 + "\nx = 1"),
+            new_markdown_cell("Words between two cells."),
+            new_code_cell("x = 2"),
+            new_markdown_cell("## Model"),
+            new_code_cell("# Built\nx = 3"),
         ]
     )
-    expected = {0: "@title Settings", 3: "Data", 5: "y" * 69 + "..."}
-    assert cell_titles(notebook) == expected and list(cell_titles(notebook)) == [0, 3, 5]
+    expected = {
+        0: "@title Settings",
+        3: "Data",
+        5: "Paint " + "y" * 63 + "...",
+        7: "Data (3)",
+        9: "Model",
+    }
+    assert cell_titles(notebook) == expected and list(cell_titles(notebook)) == [*expected]
 
 
 def test_images_on_other_servers_give_way_to_their_text():

@@ -24,7 +24,10 @@ TITLE_WIDTH = 72  # characters
 
 
 def cell_titles(notebook):
-    """Names each code cell by the heading above it, or else by its first line.
+    """Names each code cell: by the heading above it, else by the comment that it begins with.
+
+    A cell with neither is named by its place, as in "Data (2)", the second code cell below the
+    heading "Data"; and where there is no heading at all, by its first line.
 
     Args:
         notebook: `nbformat.NotebookNode`.
@@ -32,15 +35,21 @@ def cell_titles(notebook):
     Returns:
         Dict from the index of each non-empty code cell to its title, in order.
     """
-    titles, heading = {}, None
+    titles, heading, cells_below = {}, None, 0
     for index, cell in enumerate(notebook.cells):
         lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
         if cell.cell_type == "markdown":
-            heading = next((line for line in reversed(lines) if line.startswith("#")), heading)
+            found = next((line for line in reversed(lines) if line.startswith("#")), None)
+            heading, cells_below = (found, 0) if found else (heading, cells_below)
         elif cell.cell_type == "code" and lines:
-            title = (heading or lines[0]).lstrip("# ")
+            cells_below += 1
+            title = lines[0]
+            if heading and cells_below == 1:
+                title = heading
+            elif heading and not title.startswith("#"):
+                title = f"{heading} ({cells_below})"
+            title = title.lstrip("# ")
             titles[index] = title if len(title) <= TITLE_WIDTH else title[: TITLE_WIDTH - 3] + "..."
-            heading = None
     return titles
 
 

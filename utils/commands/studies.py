@@ -62,7 +62,7 @@ def fixes():
 
 
 def super_convergence():
-    """One cycle of 50 epochs against the classic schedule with 50 and with 200."""
+    """One-cycle in 50 epochs against the classic schedule with 50 and with 200."""
     classic = RECIPES["step-decay"]
     return [
         Entry("one-cycle-50", "one-cycle, 50 epochs", RECIPES["one-cycle"]),
@@ -72,7 +72,7 @@ def super_convergence():
 
 
 def length():
-    """One cycle of 10 to 50 epochs: the least time in which an accuracy is reached."""
+    """One-cycle in 10 to 50 epochs: the least time in which an accuracy is reached."""
     recipe = RECIPES["one-cycle"]
     return [
         Entry(f"epochs-{n}", f"{n} epochs", dataclasses.replace(recipe, epochs=n))
@@ -102,7 +102,7 @@ STUDIES = {
     "decay": ("How strong the L2 penalty should be", decay),
     "fixes": ("What each fix is worth, one after the other", fixes),
     "super-convergence": ("Super-convergence", super_convergence),
-    "length": ("One cycle of different lengths", length),
+    "length": ("One-cycle of different lengths", length),
 }
 
 

@@ -1,4 +1,4 @@
-"""Painted shapes: a small synthetic data set whose true object masks are known.
+"""Painted shapes: a small data set whose true object masks are known.
 
 One object of ten classes on a textured background in each 32x32 image. Position, size,
 rotation, proportions, colors, texture and distractors vary at random and say nothing about

@@ -63,10 +63,10 @@ def compile_gradient(calls, image, explained, logits, score, hook):
     """Compiles images and two classes for each -> signed maps and logits.
 
     Only what depends on the explained value is differentiated, and that for a whole batch at once:
-    at inference (batch norm with its moving statistics) no image influences another one, so the
-    gradient of the summed scores with respect to the activations of image i is that of the score of
-    image i. What passes around the explained layer, as the shortcut of a residual block does, is
-    held constant: the gradient is with respect to the explained activations alone.
+    at inference (batch normalization with its moving statistics) no image influences another one,
+    so the gradient of the summed scores with respect to the activations of image i is that of the
+    score of image i. What passes around the explained layer, as the shortcut of a bottleneck does,
+    is held constant: the gradient is with respect to the explained activations alone.
 
     Args:
         calls, image: as for `compile_forward`.

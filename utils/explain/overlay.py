@@ -1,4 +1,4 @@
-"""Heat maps as pictures: normalize them, resize them, lay them over their image."""
+"""Heatmaps as pictures: normalize them, resize them, lay them over their image."""
 
 import difflib
 

@@ -100,6 +100,24 @@ def save_png(figure, path):
     _render(figure).save(path, "png", optimize=True)
 
 
+def figure_svg(figure):
+    """A figure as SVG, for a page that is read at any size.
+
+    Letters are drawn as paths, so that it looks the same without its font. The text holds no date
+    and no version, and its identifiers repeat: drawn again, it is the same.
+
+    Args:
+        figure: a `Figure`.
+
+    Returns:
+        str, the content of the file.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "figure"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
 def make_figure(height, description, rows=1, columns=1, *, photographic=False, **kwargs):
     """Makes a figure of the page's width with its panels. To be called under `STYLE`.
 
