@@ -15,7 +15,7 @@ import time
 import urllib.request
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from utils.data.location import shown
+from utils.location import shown
 
 _CHUNK = 1 << 16  # bytes
 _LEAST_RATE = 50_000  # bytes a second; a slower connection counts as stalled
