@@ -30,8 +30,9 @@ def load_dataset(source="auto", *, timeout=20.0, report=print):
             Anything else is the path of a local folder that holds an official archive
             (`cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`), the unpacked batches of one, or
             the images of CIFAR-10 as `train/<class>/<image>` and `test/<class>/<image>`; or of
-            such an archive itself. Blanks and quotation marks around it are dropped.
-        timeout: Seconds, > 0, that the network may be silent.
+            such an archive itself. How it may be typed: `utils.location.clean_location` and
+            `utils.data.lookup.find_path`.
+        timeout: Seconds, above 0 and at most 3,600, that the network may be silent.
         report: Function that takes one line of text, for progress and warnings.
 
     Returns:
