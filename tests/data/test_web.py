@@ -1,6 +1,11 @@
 """Addresses that are hard to read, and servers that lead astray; none touches the internet."""
 
+import shutil
 import socket
+import socketserver
+import ssl
+import subprocess
+import threading
 import time
 
 import pytest
@@ -164,6 +169,13 @@ def test_a_name_with_a_public_and_a_local_address_is_not_followed(internet):
         fetch("http://public.example/", max_bytes=100)
 
 
+def test_a_public_address_in_the_clothes_of_ipv6_is_public(internet):
+    internet("router.example", ["192.168.1.1"], secret)
+    internet("public.example", ["::ffff:8.8.8.8"], redirecting("http://router.example/"))
+    with pytest.raises(OSError, match="'router.example', which is in the local network"):
+        fetch("http://public.example/", max_bytes=100)
+
+
 def test_the_second_redirection_is_watched_as_the_first(internet):
     internet("router.example", ["192.168.1.1"], secret)
     internet("more.example", ["8.8.8.8"], redirecting("http://router.example/"))
@@ -309,3 +321,64 @@ def test_of_several_addresses_the_next_is_tried():
 def test_a_timeout_is_limited(timeout):
     with pytest.raises(ValueError, match="timeout must be above 0 and at most 3600 s"):
         web.open_address("http://127.0.0.1/", timeout)
+
+
+def test_a_server_that_is_too_slow_is_hung_up_on(serve):
+    hung_up = threading.Event()
+
+    def answer(handler):
+        try:
+            while True:
+                handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except OSError:
+            hung_up.set()
+
+    with pytest.raises(TimeoutError, match="no answer"):
+        fetch(serve(answer), max_bytes=10, timeout=0.3)
+    assert hung_up.wait(5)
+
+
+@pytest.fixture
+def secure(serve, tmp_path, monkeypatch):
+    """Puts TLS before a server of this machine, with a certificate that is trusted in the test."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl, which makes the certificate, is not there")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    names = "-subj /CN=public.example -addext subjectAltName=DNS:public.example,DNS:localhost"
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *names.split(), *files], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    make = socketserver.TCPServer.get_request
+
+    def get_request(server):
+        connection, address = make(server)
+        return context.wrap_socket(connection, server_side=True), address
+
+    monkeypatch.setattr(socketserver.TCPServer, "get_request", get_request)
+    return serve
+
+
+def test_https_is_read_and_a_silent_server_given_up(secure):
+    def answer(handler):
+        send(handler)
+        if handler.path == "/silent":
+            handler.wfile.write(b"y")
+            time.sleep(3)
+
+    url = secure(answer).replace("http://127.0.0.1", "https://localhost").removesuffix("/file")
+    assert fetch(url, max_bytes=10) == b"x"
+    with pytest.raises(TimeoutError, match="silence|too slow"):
+        fetch(f"{url}/silent", max_bytes=10, timeout=0.3)
+    with pytest.raises(OSError, match="(?i)certificate"):
+        fetch(url.replace("localhost", "127.0.0.1"), max_bytes=10)
+
+
+def test_https_leads_to_no_local_server_either(secure, internet):
+    internet("rebound.example", ["10.0.0.1"], secret)
+    internet("public.example", [PUBLIC], redirecting("https://rebound.example/"))
+    with pytest.raises(OSError, match="'rebound.example', which is in the local network"):
+        fetch("https://public.example/cat.png", max_bytes=100)
+    assert internet.asked == [PUBLIC]

@@ -163,6 +163,18 @@ class _Guard:
     def stop(self):
         with contextlib.suppress(OSError, AttributeError):  # closed already, or never opened
             self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.stopped = True
+
+
+class _Socket(socket.socket):
+    """One that another thread can stop: after a shutdown alone, what arrives can still be read."""
+
+    stopped = False
+
+    def recv_into(self, *args):
+        if self.stopped:
+            raise ConnectionAbortedError("given up")
+        return super().recv_into(*args)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -179,7 +191,8 @@ class _Connection(http.client.HTTPConnection):
             addresses = [place[0] for *_, place in found]
             public = [_is_public(address) for address in addresses]
             self.guard.admit(self.host, all(public), any(public))
-            self.sock = _connect(addresses, self.port, self.timeout)
+            self.sock = _Socket(fileno=_connect(addresses, self.port, self.timeout).detach())
+            self.sock.settimeout(self.timeout)
         self.guard.socket = self.sock
 
 
@@ -226,8 +239,7 @@ def _connect(addresses, port, timeout):
 
 def _is_public(address):
     """Whether an IP address, as text, is one of the internet at large."""
-    address = ipaddress.ip_address(address)
-    return (getattr(address, "ipv4_mapped", None) or address).is_global
+    return ipaddress.ip_address(address).is_global
 
 
 def _seems_public(host):
