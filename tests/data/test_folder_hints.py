@@ -65,6 +65,7 @@ def test_folders_under_other_names(tmp_path, names, expected):
         ("Unconfirmed 123.crdownload", GZIP, "Unconfirmed 123.crdownload is a download that"),
         ("cifar-10-batches-py.tar.gz.99.part", b"", "cifar-10-batches-py.tar.gz.99.part is a down"),
         ("train-00000-of-00001.parquet", b"PAR1", "train-00000-of-00001.parquet is a Parquet tab"),
+        ("cifar.npz", b"PK\x03\x04" + bytes(26) + b"x.npy", "cifar.npz is an archive of NumPy arr"),
         ("x_train.npy", b"\x93NUMPY", "x_train.npy is a NumPy array, which is not read here"),
         ("readme.txt", b"x", ""),
     ],
@@ -99,6 +100,18 @@ def test_a_listing_says_what_the_files_are(tmp_path):
     for index in range(9):
         (tmp_path / f"c{index}").mkdir()
     assert content_listing(tmp_path) == "a; b.zip, a ZIP archive; c0; c1; c2; ..."
+
+
+def test_a_listing_shows_nothing_of_files_that_are_none_of_our_business(tmp_path):
+    (tmp_path / ".netrc").write_text("password")
+    (tmp_path / "keys.txt").write_text("secret")
+    assert content_listing(tmp_path) == "keys.txt"
+
+
+def test_another_data_set_of_the_same_family(tmp_path):
+    (tmp_path / "cifar-100-python").mkdir()
+    for folder in (tmp_path, tmp_path / "cifar-100-python"):
+        assert hint(folder) == "This is CIFAR-100, which has other classes: choose cifar10. "
 
 
 def test_folders_that_may_not_be_read_or_are_not_there(tmp_path):

@@ -1,11 +1,14 @@
 """One reader of images: a tree and a photo have the same pixels, whatever the kind of the file."""
 
+import io
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from utils.data.file_kind import kind_of
-from utils.data.image_file import decode_image
+from utils.data.image_file import NoImageError, decode_image
 from utils.data.image_folder import read_image_tree
 from utils.explain.photo import load_photo
 
@@ -77,3 +80,21 @@ def test_what_pillow_writes_is_known_as_an_image(tmp_path, form):
     assert decode_image(content, "a").format == form
     with pytest.raises(ValueError, match="a cannot be read as an image: it is damaged"):
         decode_image(content[:30], "a")
+
+
+def test_postscript_is_no_image_and_starts_no_other_program(monkeypatch):
+    file = io.BytesIO()
+    picture().save(file, "EPS")
+    started = []
+    for name in ("Popen", "run", "call", "check_call", "check_output"):
+        monkeypatch.setattr(subprocess, name, lambda *args, **kwargs: started.append(args))
+    with pytest.raises(NoImageError, match="a.jpg is no readable image, but a PostScript file"):
+        decode_image(file.getvalue(), "a.jpg")
+    assert not started
+
+
+def test_a_format_that_this_build_of_pillow_lacks_is_named(monkeypatch):
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    monkeypatch.setattr(Image, "init", lambda: None)
+    with pytest.raises(NoImageError, match="an AVIF image. Open it where it was taken"):
+        decode_image(b"\0\0\0\x1cftypavif\0\0\0\0", "a.avif")

@@ -210,8 +210,9 @@ def test_wrong_class_folders(tmp_path):
 
 
 def test_class_folders_in_other_letters_and_none_at_all(tmp_path):
-    write_tree(tmp_path, names=("airplane", "bird", "Cat"))
-    with pytest.raises(ValueError, match=r"Missing: cat.*Rename folders.*small letters"):
+    write_tree(tmp_path, names=("plane", "birds", "Cat"))
+    message = r"Missing: .*Rename Cat to cat, birds to bird, plane to airplane\.$"
+    with pytest.raises(ValueError, match=message):
         read_image_tree(tmp_path, NAMES)
     write_tree(tmp_path / "flat", names=("",))  # as in the competition of Kaggle
     with pytest.raises(ValueError, match=r"holds 0 class folders.*2 files lie in it directly"):

@@ -79,6 +79,11 @@ def test_a_file_in_the_folder_above_is_offered(here):
     assert hints("uploaded.jpg") == f"Is {here.parent}/uploaded.jpg meant? "
 
 
+def test_a_file_in_a_folder_below_is_offered(here):
+    assert hints("cat.jpg") == f"Is {here}/photos/cat.jpg meant? "
+    assert find_path(f"{here}/photos/cat.jpg")
+
+
 def test_paths_of_other_machines_and_of_a_drive_that_is_not_there(here):
     for typed in (r"C:\Users\me\dog.jpg", "D:/dog.jpg", r"\\server\share\dog.jpg"):
         assert "Windows computer" in hints(typed) and "upload the file" in hints(typed)

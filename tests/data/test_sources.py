@@ -274,10 +274,18 @@ def test_the_shapes_of_training_and_test_have_different_seeds():
 # Bad local folders.
 
 
-@pytest.mark.parametrize("source", ["cifar-10", "no/such/folder", "mnist"])
+@pytest.mark.parametrize("source", ["cifar-10", "no/such/folder", "mnist", "x" * 5000])
 def test_an_unknown_source_lists_the_choices(official, source):
     with pytest.raises(ValueError, match=r"choose auto, cifar10, shapes, or the path.*no file"):
         load_dataset(source)
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"), [("CIFAR-10", "cifar10"), ("cifar 10", "cifar10"), ("Shape", "shapes")]
+)
+def test_a_word_that_is_nearly_one_is_offered(official, typed, word):
+    with pytest.raises(ValueError, match=rf"Is {word} meant\?$"):
+        load_dataset(typed)
 
 
 def test_no_source_is_named(official):
@@ -328,7 +336,7 @@ def test_an_archive_of_any_name_is_taken_by_its_hash(binary, tmp_path):
         path = (tmp_path / "published" / edition.archive).rename(tmp_path / "cifar (1).tgz")
         assert is_official(load_dataset(path, report=lambda line: None))
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(ValueError, match=f"(?s){data.PYTHON.sha256}.*{binary.sha256}"):
+    with pytest.raises(ValueError, match=f"(?s){data.PYTHON.sha256}.*{binary.sha256}.*unpack it"):
         load_dataset(path)
 
 

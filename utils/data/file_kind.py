@@ -16,6 +16,7 @@ _SIGNATURES = (
     (4, b"ftyphev", "a HEIC photo, as iPhones take them"),
     (4, b"ftypmif1", "a HEIC photo, as iPhones take them"),
     (4, b"ftypmsf1", "a HEIC photo, as iPhones take them"),
+    (4, b"ftypcrx", "a raw photo of a camera"),
     (4, b"ftyp", "a film"),
     (0, b"\0\0\0\x0cjxl ", "a JPEG XL photo"),
     (0, b"\xff\x0a", "a JPEG XL photo"),
@@ -24,6 +25,7 @@ _SIGNATURES = (
     (0, b"<html", "a web page"),
     (0, b"<svg", "an SVG drawing"),
     (0, b"<?xml", "an XML file, perhaps an SVG drawing"),
+    (0, b"%!ps", "a PostScript file"),
     (0, b"%pdf", "a PDF document"),
     (0, b"version https://git-lfs", "a pointer of Git LFS"),
     (0, b"pk\x03\x04", "a ZIP archive"),
@@ -38,6 +40,7 @@ _SIGNATURES = (
     (0, b"\x93numpy", "a NumPy array"),
     (0, b"\x89hdf", "an HDF5 file"),
 )
+OTHER = "a file of another kind"  # how the answer begins where nothing is known
 _START = 300  # bytes that tell
 _SPECIAL = (
     (stat.S_ISDIR, "a folder"),
@@ -65,8 +68,9 @@ def kind_of(content):
         if start.startswith(signature, position) or (
             signature.startswith(b"<") and text.startswith(signature)
         ):
-            return kind
-    return f"a file of another kind (it begins with {bytes(content[:12])!r})"
+            is_npz = kind == "a ZIP archive" and b".npy" in start
+            return "an archive of NumPy arrays" if is_npz else kind
+    return f"{OTHER} (it begins with {bytes(content[:12])!r})"
 
 
 def kind_at(path):

@@ -4,21 +4,26 @@ import hashlib
 from pathlib import Path
 
 from utils.data.dataset import CIFAR10_CLASSES
-from utils.data.file_kind import kind_at
+from utils.data.file_kind import OTHER, kind_at
 
 # What browsers, and `utils.data.download`, call a file that is still coming.
 _PARTIAL = (".part", ".crdownload", ".download", ".partial", ".opdownload", ".tmp")
 _SPLITS = {"train": ("training",), "test": ("testing", "val", "valid", "validation")}
-_MOST_FOLDERS = 100  # looked into
+_MOST_FOLDERS = _MOST_FILES = 100  # looked into
 _MOST_BYTES = 32_000_000  # a batch of CIFAR-10 has 31 MB
 
 
 def content_listing(folder, limit=5):
-    """The first few entries of a folder for a message, with what the files are."""
-    names = [
-        path.name if path.is_dir() else f"{path.name}, {kind_at(path)}" for path in _entries(folder)
-    ]
-    return "; ".join(names[:limit]) + ("; ..." if len(names) > limit else "") or "nothing"
+    """The first few names in a folder for a message, with what the files are if that is known.
+
+    Of other files nothing is shown but the name: they are none of our business.
+    """
+    entries = [path for path in _entries(folder) if not path.name.startswith(".")]
+    names = []
+    for path in entries[:limit]:
+        kind = "" if path.is_dir() else kind_at(path)
+        names.append(path.name if not kind or kind.startswith(OTHER) else f"{path.name}, {kind}")
+    return "; ".join(names + ["..."] * (len(entries) > limit)) or "nothing"
 
 
 def folder_hints(folder, is_source):
@@ -52,7 +57,9 @@ def folder_hints(folder, is_source):
             "It holds folders of classes directly: put the images for training into train/<class>/ "
             "and those of the test into test/<class>/. "
         )
-    return "".join(_file_hint(path) for path in _entries(folder) if path.is_file())
+    if any(name.startswith("cifar-100-") for name in (*names, folder.name)):
+        return "This is CIFAR-100, which has other classes: choose cifar10. "
+    return "".join(map(_file_hint, _entries(folder)[:_MOST_FILES]))
 
 
 def split_hint(names):
@@ -68,12 +75,12 @@ def _file_hint(path):
     """What is to be done about a file that may be, or become, the data: a sentence, or `""`."""
     if path.suffix.lower() in _PARTIAL:
         return f"{path.name} is a download that is not complete: wait for its end or repeat it. "
-    kind = kind_at(path)
+    kind = kind_at(path)  # a folder's is none of those below
     if kind == "a gzip archive":
         return f"Give {path} itself if it is the official archive under another name. "
     if kind.endswith("archive"):
         return f"Unpack {path.name}, {kind}, and give the folder that comes out of it. "
-    if kind in ("a Parquet table", "a NumPy array", "an HDF5 file"):
+    if kind in ("a Parquet table", "a NumPy array", "an archive of NumPy arrays", "an HDF5 file"):
         return (
             f"{path.name} is {kind}, which is not read here: choose cifar10, or save its images as "
             "train/<class>/<image> and test/<class>/<image>. "

@@ -18,6 +18,11 @@ from utils.data.file_kind import kind_at, kind_of
 MAX_PIXELS = 50_000_000  # larger than the sensors of common cameras; 150 MB as RGB
 MAX_BYTES = 30_000_000
 
+# Pillow has more decoders, for rare formats; the one of PostScript starts another program.
+_FORMATS = (
+    *("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF"),
+    *("AVIF", "JPEG2000", "ICO", "PPM", "TGA"),
+)
 _EXPORT = "Open it where it was taken, and export or share it as JPEG."
 _REMEDIES = {
     "a HEIC photo, as iPhones take them": f"{_EXPORT} On the iPhone: Settings, Camera, Formats, "
@@ -84,7 +89,8 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
     """Decodes the content of an image file; its name decides nothing.
 
     The EXIF orientation is applied; gray, palette and CMYK become RGB; transparency is laid on
-    white; 16 bits a channel are scaled to 8. Of several frames or pages the first is taken.
+    white; 16 bits a channel are scaled to 8; color profiles are left aside. Of several frames or
+    pages the first is taken.
 
     Args:
         content: bytes of the file.
@@ -102,7 +108,9 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
         # Pillow warns of many pixels and odd metadata; our own limit is the stricter one.
         warnings.simplefilter("ignore")
         with _unreadable(content, name):
-            image = Image.open(io.BytesIO(content))  # reads the header only
+            Image.init()  # some formats are not in every build of Pillow
+            known = [name for name in _FORMATS if name in Image.OPEN]
+            image = Image.open(io.BytesIO(content), formats=known)  # reads the header only
         with image:
             width, height = image.size
             if width * height > max_pixels:

@@ -1,5 +1,6 @@
 """Reads images from a tree of folders, `<split>/<class>/<image>`."""
 
+import difflib
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -121,14 +122,19 @@ def _class_folders(folder, class_names):
         remedy = "Rename, add or remove folders."
         if not found and loose:  # as Kaggle's competition gives them
             remedy = f"{loose:,} files lie in it directly: move them into a folder for each class."
-        elif {name.strip().lower() for name in extra} & set(missing):
-            remedy = "Rename folders: the names are in small letters."
+        elif pairs := [(name, near[0]) for name in extra if (near := _near(name, missing))]:
+            remedy = f"Rename {', '.join(f'{name} to {near}' for name, near in pairs)}."
         raise ValueError(
             f"{folder} holds {len(found)} class folders, expected exactly these "
             f"{len(class_names)}: {', '.join(class_names)}. "
             f"Missing: {_listing(missing)}; not expected: {_listing(extra)}. {remedy}"
         )
     return [folder / name for name in class_names]
+
+
+def _near(name, class_names):
+    """The class name that a folder's name is nearest to, in a list; empty if none is near."""
+    return difflib.get_close_matches(name.strip().lower(), class_names, n=1, cutoff=0.7)
 
 
 def _listing(names, limit=10):

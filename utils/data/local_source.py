@@ -1,5 +1,6 @@
 """Reads CIFAR-10 from a folder or an archive of the user."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -54,9 +55,11 @@ def load_local(name, report):
     path = find_path(name)
     if path is None:
         absolute = shown(str(Path(name).absolute()), limit=300)
+        words = difflib.get_close_matches(name.lower(), ("auto", "cifar10", "shapes"), n=1)
+        hint = f"Is {words[0]} meant? " if words else hints(name)
         raise ValueError(
             f"Unknown data source {shown(name)}: {_CHOICES}. There is no file or folder "
-            f"{absolute}. {hints(name)}".rstrip()
+            f"{absolute}. {hint}".rstrip()
         )
     if not path.is_dir():
         return _load_file(path)
@@ -106,6 +109,7 @@ def _load_file(path):
             errors.append(str(error))
         else:
             return Dataset(*arrays, CIFAR10_CLASSES, _source_text(edition, "archive"))
+    errors.append("If it holds images of your own, unpack it and give the folder.")
     raise ValueError("\n".join(errors))
 
 

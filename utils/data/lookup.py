@@ -52,11 +52,19 @@ def hints(location):
         path, distance = _nearest(spelling)
         if distance <= SIMILAR:
             return f"{drive}Is {path} meant? "
-    name = Path(_spellings(location)[-1]).name
-    for parent in list(Path(location).absolute().parents)[1:4]:
-        if os.path.exists(parent / name):
-            return f"{drive}Is {parent / name} meant? "
+    path = Path(_spellings(location)[-1])
+    folder, *above = path.absolute().parents
+    for place in [*above[:3], *_folders_in(folder)]:
+        if os.path.exists(place / path.name):
+            return f"{drive}Is {place / path.name} meant? "
     return drive
+
+
+def _folders_in(folder, most=100):
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir())[:most]
+    except OSError:  # not there, or not to be read
+        return []
 
 
 def _spellings(location):
