@@ -280,7 +280,7 @@ def test_frames_behind_the_first_are_said(tmp_path):
     lines = []
     full, _ = load_photo(tmp_path / "a.gif", report=lines.append)
     assert tuple(full[0, 0]) == RED
-    assert lines == ["a.gif has 3 frames or pages; this is the first."]
+    assert lines == ["a.gif has several frames or pages; this is the first."]
     load_photo(save(tmp_path / "b.gif", quadrants()), report=lines.append)
     assert len(lines) == 1
 

@@ -46,12 +46,12 @@ class ImageFile(NamedTuple):
     Attributes:
         pixels: uint8 (H, W, 3), RGB, 0..255.
         format: Pillow's name of the format, such as `"JPEG"` or `"PNG"`.
-        frames: int, how many frames or pages the file has; the pixels are those of the first.
+        more: bool, whether there are frames or pages behind the first, whose pixels these are.
     """
 
     pixels: np.ndarray
     format: str
-    frames: int
+    more: bool
 
 
 def read_image(path, name, *, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
@@ -130,16 +130,16 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
                 )
             pixels = _to_rgb(upright)
             if image.format == "MPO":  # a JPEG to which a phone has added previews or depths
-                return ImageFile(pixels, "JPEG", 1)
-            return ImageFile(pixels, image.format, _count_frames(image))
+                return ImageFile(pixels, "JPEG", False)
+            return ImageFile(pixels, image.format, _has_more_frames(image))
 
 
-def _count_frames(image):
-    """How many frames a file has whose first is sound; damage behind that is nobody's concern."""
+def _has_more_frames(image):
+    """Whether there are frames behind the first; not how many, which may take a minute to count."""
     try:
-        return getattr(image, "n_frames", 1)
-    except Exception:  # Pillow may raise anything
-        return 1
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow may raise anything about what lies behind a sound first frame
+        return True
 
 
 @contextlib.contextmanager

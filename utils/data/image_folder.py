@@ -166,7 +166,7 @@ def _read_class(folder):
         found.paths.append(path)
         found.digests.append(hashlib.blake2b(image.pixels, digest_size=16).digest())
         found.formats.add(image.format)
-        if image.frames > 1:
+        if image.more:
             found.animated.append(path)
     if not found.images:
         raise ValueError(

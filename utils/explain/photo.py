@@ -62,8 +62,8 @@ def load_photo(
         path = _find_photo(location)
         name = path.name
         image = read_image(path, name, max_pixels=max_pixels, max_bytes=max_bytes)
-    if image.frames > 1:
-        report(f"{name} has {image.frames} frames or pages; this is the first.")
+    if image.more:
+        report(f"{name} has several frames or pages; this is the first.")
     full = image.pixels
     top, left, side = center_square(full)
     square = full[top : top + side, left : left + side]
