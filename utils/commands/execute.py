@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from utils import progress
 from utils.atomic import write_text
-from utils.commands.arguments import command_parser
+from utils.commands.arguments import command_parser, path_argument
 from utils.commands.html_page import standalone_html
 from utils.commands.notebook_run import NotebookRun
 
@@ -156,9 +156,10 @@ def execute(source, output, inplace=False):
 def main():
     """Reads the command line; returns the exit status."""
     parser = command_parser("utils.commands.execute", __doc__)
-    parser.add_argument("notebook", type=Path)
+    parser.add_argument("notebook", type=path_argument)
     default = os.environ.get("ASSIGNMENT_OUTPUT") or "build"
-    parser.add_argument("--output", type=Path, default=default, help=f"folder (now {default})")
+    help_text = f"folder (now {default})"
+    parser.add_argument("--output", type=path_argument, default=default, help=help_text)
     parser.add_argument("--inplace", action="store_true", help="write back to the same .ipynb")
     options = parser.parse_args()
     if not options.inplace and options.output.resolve() == options.notebook.resolve().parent:

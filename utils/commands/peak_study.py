@@ -8,9 +8,8 @@ on. The test images are not touched.
 
 import dataclasses
 import sys
-from pathlib import Path
 
-from utils.commands.arguments import command_parser
+from utils.commands.arguments import command_parser, path_argument
 from utils.commands.run_recipe import exit_status, load_split
 from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
@@ -72,7 +71,9 @@ def main(arguments=None):
     shared = ("--data", "--seeds", "--hold-out")
     parser = command_parser("utils.commands.peak_study", __doc__, *shared)
     parser.set_defaults(hold_out=5_000)
-    parser.add_argument("--output", default="build/peaks", help="folder of the study")
+    parser.add_argument(
+        "--output", default="build/peaks", type=path_argument, help="folder of the study"
+    )
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=128)
@@ -89,7 +90,7 @@ def _run(args):
         batch_size=args.batch_size,
         erase_probability=0.0,  # made for long trainings
     )
-    folder = Path(args.output)
+    folder = args.output
     dataset, validation = load_split(args.data, args.hold_out)
     dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
     result = sweep(recipe, dataset, folder / RANGE_TEST)

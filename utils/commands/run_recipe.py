@@ -9,6 +9,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from utils.commands.arguments import path_argument
 from utils.data.sources import load_dataset
 from utils.explain.galleries import class_gallery
 from utils.figures.style import save_png
@@ -177,7 +178,8 @@ def main(arguments=None):
         prog="python -m utils.commands.run_recipe", description=__doc__
     )
     parser.add_argument("recipe", choices=sorted(RECIPES))
-    parser.add_argument("--output", required=True, help="folder of the run; resumed if it exists")
+    help_text = "folder of the run; resumed if it exists"
+    parser.add_argument("--output", required=True, type=path_argument, help=help_text)
     parser.add_argument("--data", default="auto", help="auto, cifar10, shapes or a local folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import keras
 
-from utils.commands.arguments import command_parser
+from utils.commands.arguments import command_parser, path_argument
 from utils.commands.run_recipe import exit_status, load_split, run_recipe
 from utils.records.read import read_record
 from utils.records.studies import read_study, write_study
@@ -168,7 +168,8 @@ def main(arguments=None):
     shared = ("--data", "--seeds", "--hold-out", "--precision")
     parser = command_parser("utils.commands.studies", __doc__, *shared)
     parser.add_argument("study", choices=sorted(STUDIES))
-    parser.add_argument("--output", help="folder of the study, by default build/<study>")
+    help_text = "folder of the study, by default build/<study>"
+    parser.add_argument("--output", type=path_argument, help=help_text)
     parser.add_argument("--depth", type=int, help="of every network, to rehearse in small")
     parser.add_argument("--epochs", type=int, help="of every run, to rehearse in small")
     args = parser.parse_args(arguments)
