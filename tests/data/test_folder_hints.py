@@ -1,6 +1,7 @@
 """Folders in which newcomers look for a data set that is not there, or not yet."""
 
 import io
+import os
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ ZIP, GZIP = b"PK\x03\x04...", b"\x1f\x8b..."
 
 
 def hint(folder):
-    return folder_hints(folder, lambda path: (path / "data_batch_1").exists())
+    return folder_hints(folder, lambda path: os.path.isfile(path / "data_batch_1"))
 
 
 def tree(folder):
@@ -114,6 +115,28 @@ def test_another_data_set_of_the_same_family(tmp_path):
         assert hint(folder) == "This is CIFAR-100, which has other classes: choose cifar10. "
 
 
+def test_of_many_archives_a_few_are_named(tmp_path):
+    for index in range(9):
+        (tmp_path / f"{index}.zip").write_bytes(ZIP)
+    assert hint(tmp_path).count("Unpack ") == 3
+
+
+def test_a_folder_beside_that_may_not_be_entered_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    tree(tmp_path / "b")
+    stat = os.stat
+
+    def forbidden(path, *args, **kwargs):
+        if str(path).startswith(f"{tmp_path}/a/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    assert hint(tmp_path) == f"Give {tmp_path}/b if that is meant. "
+
+
 def test_folders_that_may_not_be_read_or_are_not_there(tmp_path):
-    assert hint(tmp_path / "gone") == "" and content_listing(tmp_path / "gone") == "nothing"
+    assert hint(tmp_path / "gone") == ""
+    with pytest.raises(OSError, match="gone"):
+        content_listing(tmp_path / "gone")
     assert renamed_batches(tmp_path / "gone", ()) == ""

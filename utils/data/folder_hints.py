@@ -1,6 +1,8 @@
 """What to do about a folder in which no data set is found: what it holds, and what may be meant."""
 
 import hashlib
+import itertools
+import os
 from pathlib import Path
 
 from utils.data.dataset import CIFAR10_CLASSES
@@ -10,15 +12,17 @@ from utils.data.file_kind import OTHER, kind_at
 _PARTIAL = (".part", ".crdownload", ".download", ".partial", ".opdownload", ".tmp")
 _SPLITS = {"train": ("training",), "test": ("testing", "val", "valid", "validation")}
 _MOST_FOLDERS = _MOST_FILES = 100  # looked into
+_MOST_HINTS = 3
 _MOST_BYTES = 32_000_000  # a batch of CIFAR-10 has 31 MB
 
 
 def content_listing(folder, limit=5):
     """The first few names in a folder for a message, with what the files are if that is known.
 
-    Of other files nothing is shown but the name: they are none of our business.
+    Of other files nothing is shown but the name: they are none of our business. Raises OSError
+    where the folder may not be read.
     """
-    entries = [path for path in _entries(folder) if not path.name.startswith(".")]
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     names = []
     for path in entries[:limit]:
         kind = "" if path.is_dir() else kind_at(path)
@@ -38,14 +42,15 @@ def folder_hints(folder, is_source):
     """
 
     def usable(path):
-        return is_source(path) or ((path / "train").is_dir() and (path / "test").is_dir())
+        return is_source(path) or all(os.path.isdir(path / split) for split in _SPLITS)
 
     folder = Path(folder).absolute()
     for above in list(folder.parents)[:2]:  # a split or a class folder of a tree was given
         if folder.relative_to(above).parts[0] in _SPLITS and usable(above):
             return f"Give {above}, the folder above it. "
-    below = [path for path in _entries(folder) if path.is_dir()][:_MOST_FOLDERS]
-    deeper = [inner for path in below for inner in _entries(path) if inner.is_dir()]
+    # Unlike pathlib, os.path takes a folder that may not be entered for one without files.
+    below = [path for path in _entries(folder) if os.path.isdir(path)][:_MOST_FOLDERS]
+    deeper = [inner for path in below for inner in _entries(path) if os.path.isdir(inner)]
     for inner in below + deeper[:_MOST_FOLDERS]:
         if usable(inner):
             return f"Give {inner} if that is meant. "
@@ -59,7 +64,8 @@ def folder_hints(folder, is_source):
         )
     if any(name.startswith("cifar-100-") for name in (*names, folder.name)):
         return "This is CIFAR-100, which has other classes: choose cifar10. "
-    return "".join(map(_file_hint, _entries(folder)[:_MOST_FILES]))
+    found = filter(None, map(_file_hint, _entries(folder)[:_MOST_FILES]))
+    return "".join(itertools.islice(found, _MOST_HINTS))
 
 
 def split_hint(names):
@@ -100,7 +106,7 @@ def renamed_batches(folder, editions):
     """
     renamed = []
     for path in _entries(folder):
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        if not os.path.isfile(path) or path.stat().st_size > _MOST_BYTES:
             continue
         if not any(word in path.name.lower() for word in ("batch", ".bin")):
             continue
