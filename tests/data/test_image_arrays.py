@@ -110,8 +110,9 @@ def test_floats_that_are_no_pixels_are_refused(values, words):
 
 
 def test_raw_pixels_as_floats_are_taken():
-    images = np.resize(np.array([0.0, 255.0], "float32"), (1, 2, 2, 3))
-    assert check_images(images) is images
+    for low, high in ((0.0, 255.0), (-1e-5, 255.0001)):  # the second after a blur
+        images = np.resize(np.array([low, high], "float32"), (1, 2, 2, 3))
+        assert check_images(images) is images
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, float("nan"), float("inf")])

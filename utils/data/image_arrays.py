@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_ROUNDING = 0.01  # by which a pixel that was averaged or blurred may leave 0..255
+
 
 def check_images(images, shape=None):
     """Refuses what is no array of raw pixels.
@@ -33,7 +35,7 @@ def check_images(images, shape=None):
     if np.issubdtype(np.asarray(images[:1]).dtype, np.floating):
         values = np.asarray(images)
         low, high = values.min(), values.max()
-        if not (low >= 0 and high <= 255):  # NaN, too
+        if not (low >= -_ROUNDING and high <= 255 + _ROUNDING):  # NaN, too
             raise ValueError(
                 f"Received images of floats from {low:g} to {high:g}; the network takes raw "
                 "pixels, 0..255, and normalizes them itself. Pass the pixels as they were read."
