@@ -88,6 +88,7 @@ def test_paths_of_other_machines_and_of_a_drive_that_is_not_there(here):
     for typed in (r"C:\Users\me\dog.jpg", "D:/dog.jpg", r"\\server\share\dog.jpg"):
         assert "Windows computer" in hints(typed) and "upload the file" in hints(typed)
     assert "drive.mount('/content/drive')" in hints("/content/drive/MyDrive/dog.jpg")
+    assert hints("www.a.org/cat.jpg") == "Is https://www.a.org/cat.jpg meant? "
     assert hints("nothing/like/this") == ""
 
 

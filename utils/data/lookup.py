@@ -42,8 +42,11 @@ def hints(location):
             "This is a path of a Windows computer, and the notebook runs on another machine, which "
             "does not see it: upload the file, then give its name here. "
         )
+    if re.match(r"(?i)(//)?www\.", location):
+        return f"Is https://{location.lstrip('/')} meant? "
     drive = ""
-    if "drive/" in location.lower() and not os.path.isdir("/content/drive"):
+    on_drive = re.search(r"(?i)/content/drive|drive/my ?drive|shareddrives", location)
+    if on_drive and not os.path.isdir("/content/drive"):
         drive = (
             "Google Drive is not mounted here; in Colab, from google.colab import drive; "
             "drive.mount('/content/drive') does it. "
