@@ -1,10 +1,11 @@
 """What users paste where a path or an address is asked for."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
-from utils.location import clean_location, is_address, shown
+from utils.location import clean_location, is_address, path_argument, shown
 
 
 @pytest.mark.parametrize(
@@ -92,3 +93,10 @@ def test_a_password_is_never_shown():
     for address in ("https://user:secret@a.org/b@c", "https://user:secret@a.org/" + "x" * 500):
         assert "secret" not in shown(address) and "a.org" in shown(address)
     assert shown("https://a.org/@user/b") == "'https://a.org/@user/b'"
+
+
+def test_an_option_of_a_command_is_cleaned_as_well(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--output", type=path_argument)
+    assert parser.parse_args(["--output=~/runs"]).output == Path("/home/somebody/runs")

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -51,6 +52,14 @@ def clean_location(text):
     if is_address(text):
         return text
     return os.path.expanduser(_expand_variables(text.replace("\\ ", " ")))
+
+
+def path_argument(text):
+    """`type` of a command's option that takes a path: `pathlib.Path` of the cleaned location.
+
+    A shell does not expand the ~ of --output=~/runs.
+    """
+    return Path(clean_location(text))
 
 
 def _expand_variables(text):

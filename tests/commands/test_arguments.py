@@ -1,11 +1,9 @@
 """Options that commands share."""
 
-from pathlib import Path
-
 import pytest
 
 from utils.commands import peak_study, studies
-from utils.commands.arguments import SHARED, command_parser, path_argument
+from utils.commands.arguments import SHARED, command_parser
 
 
 def test_each_option_has_its_default_and_a_command_may_set_another():
@@ -15,13 +13,6 @@ def test_each_option_has_its_default_and_a_command_may_set_another():
     parser.set_defaults(hold_out=5_000)
     assert parser.parse_args(["--seeds", "5"]).hold_out == 5_000
     assert parser.format_usage().startswith("usage: python -m utils.commands.report [-h] [--data")
-
-
-def test_a_path_is_meant_as_everywhere(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/somebody")
-    parser = command_parser("utils.commands.report", "Some words.")
-    parser.add_argument("--output", type=path_argument)
-    assert parser.parse_args(["--output=~/runs"]).output == Path("/home/somebody/runs")
 
 
 @pytest.mark.parametrize("command", [peak_study, studies])

@@ -1,9 +1,6 @@
 """Options that several commands share: each has one meaning, one default and one help text."""
 
 import argparse
-from pathlib import Path
-
-from utils.location import clean_location
 
 SHARED = {
     "--data": {"default": "auto", "help": "auto, cifar10, shapes or a local folder"},
@@ -16,11 +13,6 @@ SHARED = {
     },
     "--precision": {"help": "Keras dtype policy; default: what suits the device"},
 }
-
-
-def path_argument(text):
-    """`type` of an option that takes a path; a shell leaves the ~ of --output=~/runs as it is."""
-    return Path(clean_location(text))
 
 
 def command_parser(module, description, *shared):

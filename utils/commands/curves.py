@@ -6,10 +6,11 @@ recipe of 2019 follows the log of the submission; README shows the figure behind
 
 import sys
 
-from utils.commands.arguments import command_parser, path_argument
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status
 from utils.figures.history import plot_history
 from utils.figures.style import save_png
+from utils.location import path_argument
 from utils.records.read import CURVES_FILE, read_record
 
 

@@ -17,9 +17,10 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from utils import progress
 from utils.atomic import write_text
-from utils.commands.arguments import command_parser, path_argument
+from utils.commands.arguments import command_parser
 from utils.commands.html_page import standalone_html
 from utils.commands.notebook_run import NotebookRun
+from utils.location import path_argument
 
 ERROR_LINES = 8
 ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")

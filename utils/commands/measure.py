@@ -7,9 +7,10 @@ The test set that the run was recorded with keeps its place in `final`.
 
 import sys
 
-from utils.commands.arguments import command_parser, path_argument
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status
 from utils.data.sources import load_dataset
+from utils.location import path_argument
 from utils.records.read import read_record
 from utils.records.weights import load_trained
 from utils.records.write import save_record

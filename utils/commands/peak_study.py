@@ -9,12 +9,13 @@ on. The test images are not touched.
 import dataclasses
 import sys
 
-from utils.commands.arguments import command_parser, path_argument
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status, load_split
 from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
 from utils.figures.range_test import plot_peak_study
 from utils.figures.style import save_png
+from utils.location import path_argument
 from utils.records.studies import read_study
 from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime

@@ -9,10 +9,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from utils.commands.arguments import path_argument
 from utils.data.sources import load_dataset
 from utils.explain.galleries import class_gallery
 from utils.figures.style import save_png
+from utils.location import path_argument
 from utils.records.read import WEIGHTS_FILE
 from utils.records.weights import save_weights
 from utils.records.write import ON_TEST_SET, make_record, save_record

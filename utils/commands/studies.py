@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import keras
 
-from utils.commands.arguments import command_parser, path_argument
+from utils.commands.arguments import command_parser
 from utils.commands.run_recipe import exit_status, load_split, run_recipe
+from utils.location import path_argument
 from utils.records.read import read_record
 from utils.records.studies import read_study, write_study
 from utils.records.study_tables import study_table
