@@ -29,17 +29,39 @@ TESTS = {
     ),
     "addresses of local files, given or by redirection": (
         "tests/data/test_download.py::test_other_kinds_of_address_are_refused",
-        "tests/data/test_download.py::test_a_redirection_to_a_local_file_is_not_followed",
+        "tests/data/test_web.py::test_a_redirection_to_anything_but_the_web_is_not_followed",
     ),
-    "endless answers": (
+    "redirections into the local network, by address, by name, behind a proxy, over TLS": (
+        "tests/data/test_web.py::test_a_public_server_leads_to_no_local_one_by_any_name",
+        "tests/data/test_web.py::test_a_public_server_leads_to_no_local_address",
+        "tests/data/test_web.py::test_a_name_with_a_public_and_a_local_address_is_not_followed",
+        "tests/data/test_web.py::test_the_second_redirection_is_watched_as_the_first",
+        "tests/data/test_web.py::test_a_name_that_changes_its_address_is_connected_to_where_it_was"
+        "_checked",
+        "tests/data/test_web.py::test_behind_a_proxy_a_public_server_leads_to_no_local_one",
+        "tests/data/test_web.py::test_https_leads_to_no_local_server_either",
+        "tests/data/test_web.py::test_a_circle_of_redirections_ends",
+    ),
+    "endless answers, and those that unfold": (
         "tests/data/test_download.py::test_an_endless_file_is_cut_off",
         "tests/data/test_download.py::test_a_file_above_the_limit_is_given_up",
+        "tests/data/test_download.py::test_a_huge_length_is_refused_before_anything_is_read",
+        "tests/data/test_download.py::test_an_answer_that_unfolds_to_too_much_or_not_at_all",
+        "tests/data/test_web.py::test_what_a_redirection_says_beside_its_target_is_not_read",
     ),
     "slow and silent answers": (
         "tests/data/test_download.py::test_every_kind_of_stall_ends",
         "tests/data/test_download.py::test_a_server_that_accepts_and_never_answers",
         "tests/data/test_download.py::test_a_name_lookup_that_hangs_ends",
         "tests/data/test_download.py::test_a_trickle_ends_in_time",
+        "tests/data/test_web.py::test_a_server_that_is_too_slow_is_hung_up_on",
+    ),
+    "pipes, devices and links in the place of files": (
+        "tests/data/test_image_folder.py::test_what_would_keep_a_reader_waiting_is_passed_over_and"
+        "_counted",
+        "tests/data/test_sources.py::test_what_is_no_ordinary_file_is_named",
+        "tests/explain/test_photo.py::test_a_pipe_or_a_device_is_named_and_not_waited_for",
+        "tests/data/test_cifar_archive.py::test_a_batch_in_an_archive_that_is_no_file_is_named",
     ),
 }
 

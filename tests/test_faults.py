@@ -11,6 +11,7 @@ import pytest
 
 from faults.errors import is_ours
 from faults.guard import Guard, read_state
+from faults.hostile import TESTS
 from faults.mutation import mutation
 from faults.result import Result
 from utils.settings import load_settings
@@ -88,3 +89,10 @@ def test_a_result_lists_what_was_not_survived():
     line = result.done("a note").line()
     assert (result.tries, result.survived) == (5, 1)
     assert "1 of       5 survived" in line and "(a note)" in line and "it broke" in line
+
+
+def test_every_test_that_is_run_by_name_is_there():
+    for names in TESTS.values():
+        for name in names:
+            path, function = name.split("::")
+            assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), name

@@ -46,6 +46,7 @@ def test_description_names_versions_and_device():
 def test_output_folder_is_created(tmp_path):
     folder = output_dir({"ASSIGNMENT_OUTPUT": str(tmp_path / "a" / "b")})
     assert folder == tmp_path / "a" / "b" and folder.is_dir()
+    assert output_dir({"ASSIGNMENT_OUTPUT": f' "{tmp_path}/c d" '}) == tmp_path / "c d"
 
 
 def test_commit_is_that_of_the_checkout_or_unknown(monkeypatch, tmp_path):

@@ -30,6 +30,14 @@ def test_argument_goes_before_environment_and_that_before_the_default():
     assert load_settings(environ={}).data == "auto"
 
 
+def test_blanks_and_quotes_are_empty_and_paths_are_cleaned(tmp_path):
+    environ = {"ASSIGNMENT_PROFILE": "'smoke' ", "ASSIGNMENT_DATA": f'"{tmp_path}"\n'}
+    settings = load_settings(" ", '""', environ=environ)
+    assert (settings.profile, settings.data) == ("smoke", str(tmp_path))
+    assert load_settings(data=tmp_path, environ={}).data == str(tmp_path)
+    assert load_settings(" ", " ", environ={"ASSIGNMENT_DATA": " "}).data == "auto"
+
+
 def test_unknown_profile_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="'fast'.*full, quick, smoke.*ASSIGNMENT_PROFILE"):
         load_settings("fast", environ={})

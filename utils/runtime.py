@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.location import clean_location
+
 # Environment variables that TensorFlow reads while it is imported, with the value that computes
 # fastest on a CPU (measured: benchmarks/README.md). A value that is set already stays.
 TENSORFLOW_SETTINGS = {
@@ -142,7 +144,7 @@ def output_dir(environ=None):
         `pathlib.Path` of the folder, created when missing.
     """
     environ = os.environ if environ is None else environ
-    folder = Path(environ.get("ASSIGNMENT_OUTPUT") or "build").expanduser()
+    folder = Path(clean_location(environ.get("ASSIGNMENT_OUTPUT") or "") or "build")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

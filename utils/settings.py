@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, replace
 
+from utils.location import clean_location
+
 PROFILES = ("full", "quick", "smoke")
 
 
@@ -120,7 +122,8 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
         profile: `"full"`, `"quick"`, `"smoke"`, or None or `""` for the environment variable
             `ASSIGNMENT_PROFILE`, and without that `"full"` on a GPU, else `"quick"`.
         data: a source for `utils.data.sources.load_dataset`, or None or `""` for the environment
-            variable `ASSIGNMENT_DATA`, and without that `"auto"`.
+            variable `ASSIGNMENT_DATA`, and without that `"auto"`. Both are cleaned by
+            `utils.location.clean_location`, so that a pair of blanks or of quotes is empty, too.
         on_gpu: bool, whether the backend computes on an accelerator.
         environ: mapping, by default `os.environ`.
 
@@ -131,9 +134,12 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
         ValueError: on an unknown profile.
     """
     environ = os.environ if environ is None else environ
-    default = "full" if on_gpu else "quick"
-    profile = (profile or environ.get("ASSIGNMENT_PROFILE") or default).strip().lower()
-    data = (data or environ.get("ASSIGNMENT_DATA") or "auto").strip()
+
+    def choose(value, name, otherwise):
+        return clean_location(value or "") or clean_location(environ.get(name, "")) or otherwise
+
+    profile = choose(profile, "ASSIGNMENT_PROFILE", "full" if on_gpu else "quick").lower()
+    data = choose(data, "ASSIGNMENT_DATA", "auto")
     recipe = RECIPES["one-cycle"]
     if profile == "full":
         return Settings(profile, data, recipe, None, None, 100, 1000, 1000)

@@ -1,8 +1,10 @@
 """Tests of the reader of both editions, on small fakes of the official files."""
 
 import hashlib
+import io
 import os
 import pickle
+import tarfile
 import warnings
 
 import numpy as np
@@ -116,6 +118,42 @@ def test_an_archive_with_other_content_is_named_with_both_hashes(tmp_path, editi
     for part in (str(path), f"{path.stat().st_size:,} bytes", found, official.sha256, official.url):
         assert part in str(caught.value)
     assert "elete" not in str(caught.value)  # the file may be of use to its owner
+
+
+@EDITIONS
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+)
+def test_a_batch_in_an_archive_that_is_no_file_is_named(tmp_path, edition, kind):
+    contents, _, _ = make_batches(edition)
+    name = edition.batches[1][0]
+    path = tmp_path / "changed.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for batch, content in contents.items():
+            info = tarfile.TarInfo(f"{edition.folder}/{batch}")
+            if batch == name:
+                info.type, info.linkname = kind, "data_batch_1"
+            else:
+                info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    official = edition._replace(sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(ValueError, match=f"holds no ordinary file {edition.folder}/{name}.*again"):
+        read_archive(path, official)
+
+
+@EDITIONS
+def test_with_the_right_hash_a_broken_or_swollen_archive_is_refused(tmp_path, edition, monkeypatch):
+    official = write_fake(tmp_path, make_batches(edition)[0], edition)
+    path = tmp_path / edition.archive
+    whole = path.read_bytes()
+    for content in (whole[:-300], b"no archive", whole[:10] + bytes(200)):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is damaged behind its hash.*Get it again"):
+            read_archive(path, official._replace(sha256=hashlib.sha256(content).hexdigest()))
+    path.write_bytes(whole)
+    monkeypatch.setattr("utils.data.cifar_archive._MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="holds no ordinary file .* of at most 1,000 bytes"):
+        read_archive(path, official)
 
 
 def test_a_binary_batch_that_holds_no_whole_records_is_refused(tmp_path):

@@ -104,10 +104,19 @@ def test_hold_out_leaves_the_first_data_set_alone():
     assert make(x_train=dataset.x_train).content_hash == before
 
 
-@pytest.mark.parametrize("count", [0, -1, 60, 61, 1.5])
+@pytest.mark.parametrize("count", [0, -1, 60, 61, 1.5, float("nan"), float("inf")])
 def test_hold_out_refuses_bad_counts(count):
-    with pytest.raises(ValueError, match=f"count must be a whole number, 1 to 59, but is {count}"):
+    with pytest.raises(ValueError, match=f"count must be a whole number from 1 to 59, got {count}"):
         make().hold_out(count, seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, float("nan"), None])
+def test_a_seed_is_a_whole_number(seed):
+    for draw in (lambda: make().hold_out(5, seed), lambda: make().subset(5, 5, seed)):
+        with pytest.raises(
+            ValueError, match=f"seed must be a whole number of 0 or more, got {seed}"
+        ):
+            draw()
 
 
 def test_subset_is_stratified_and_keeps_masks_with_images():
@@ -131,7 +140,7 @@ def test_the_whole_is_a_subset():
 
 @pytest.mark.parametrize(
     ("train", "test", "message"),
-    [(0, 5, "train .* 1 to 60, but is 0"), (61, 5, "but is 61"), (5, 31, "test .* 1 to 30")],
+    [(0, 5, "train .* 1 to 60, got 0"), (61, 5, "got 61"), (5, 31, "test .* 1 to 30")],
 )
 def test_subset_refuses_bad_counts(train, test, message):
     with pytest.raises(ValueError, match=message):

@@ -70,8 +70,11 @@ def test_labels_of_keras_datasets_are_a_column():
     ("images", "batch_size", "words"),
     [
         (IMAGES.astype("float32"), 2, r'images of float32; .*astype\("uint8"\)'),
-        (IMAGES, 0, "batch_size must be a whole number from 1 on, got 0"),
+        (IMAGES, 0, "batch_size must be a whole number of 1 or more, got 0"),
         (IMAGES, 1.5, "got 1.5"),
+        (IMAGES, float("nan"), "batch_size must .* got nan"),
+        (IMAGES, float("inf"), "batch_size must .* got inf"),
+        (IMAGES, "2", "batch_size must .* got '2'"),
     ],
 )
 def test_batches_are_of_raw_pixels(images, batch_size, words):
@@ -89,3 +92,30 @@ def test_evaluation_refuses_a_dictionary_of_outputs_and_images_of_another_size()
     assert len(evaluate(remedy, IMAGES, np.zeros(4, int)).labels) == 4
     with pytest.raises(ValueError, match=r"must be \(n, 8, 8, 3\)"):
         evaluate(remedy, IMAGES[:, :4], np.zeros(4, int))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((-1.0, 1.0), "floats from -1 to 1"),  # as other networks take them
+        ((0.0, 256.0), "floats from 0 to 256"),
+        ((0.5, float("nan")), "floats from nan to nan"),
+        ((0.5, float("inf")), "floats from 0.5 to inf"),
+    ],
+)
+def test_floats_that_are_no_pixels_are_refused(values, words):
+    images = np.resize(np.array(values, "float32"), (1, 2, 2, 3))
+    with pytest.raises(ValueError, match=f"Received images of {words}; the network takes raw"):
+        check_images(images)
+
+
+def test_raw_pixels_as_floats_are_taken():
+    for low, high in ((0.0, 255.0), (-1e-5, 255.0001)):  # the second after a blur
+        images = np.resize(np.array([low, high], "float32"), (1, 2, 2, 3))
+        assert check_images(images) is images
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, float("nan"), float("inf")])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ValueError, match=f"seed must be a whole number of 0 or more, got {seed}"):
+        Batches(IMAGES, np.arange(4), 2, seed)

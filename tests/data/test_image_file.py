@@ -1,11 +1,18 @@
 """One reader of images: a tree and a photo have the same pixels, whatever the kind of the file."""
 
+import io
+import os
+import struct
+import subprocess
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from utils.data.file_kind import kind_of
-from utils.data.image_file import decode_image
+from utils.data.image_file import NoImageError, decode_image, read_image
 from utils.data.image_folder import read_image_tree
 from utils.explain.photo import load_photo
 
@@ -77,3 +84,47 @@ def test_what_pillow_writes_is_known_as_an_image(tmp_path, form):
     assert decode_image(content, "a").format == form
     with pytest.raises(ValueError, match="a cannot be read as an image: it is damaged"):
         decode_image(content[:30], "a")
+
+
+def test_postscript_is_no_image_and_starts_no_other_program(monkeypatch):
+    file = io.BytesIO()
+    picture().save(file, "EPS")
+    started = []
+    for name in ("Popen", "run", "call", "check_call", "check_output"):
+        monkeypatch.setattr(subprocess, name, lambda *args, **kwargs: started.append(args))
+    with pytest.raises(NoImageError, match="a.jpg is no readable image, but a PostScript file"):
+        decode_image(file.getvalue(), "a.jpg")
+    assert not started
+
+
+def test_a_format_that_this_build_of_pillow_lacks_is_named(monkeypatch):
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    monkeypatch.setattr(Image, "init", lambda: None)
+    with pytest.raises(NoImageError, match="an AVIF image. Open it where it was taken"):
+        decode_image(b"\0\0\0\x1cftypavif\0\0\0\0", "a.avif")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a device of Unix")
+def test_a_device_is_never_read():
+    with pytest.raises(NoImageError, match="^zero is no image, but a device. Give a JPEG or PNG"):
+        read_image(Path("/dev/zero"), "zero")
+
+
+def test_many_pages_are_not_counted():
+    """6 MB of directories of a TIFF, each of which leads to the next: to count them takes 15 s."""
+    file = io.BytesIO()
+    picture().save(file, "TIFF")
+    content = file.getvalue()
+    (first,) = struct.unpack("<I", content[4:8])
+    (entries,) = struct.unpack("<H", content[first : first + 2])
+    end = first + 2 + 12 * entries
+    directory, start = content[first:end], len(content)
+    pages = [
+        directory + struct.pack("<I", start + (len(directory) + 4) * (page + 1))
+        for page in range(50_000)
+    ]
+    content = content[:end] + struct.pack("<I", start) + content[end + 4 :] + b"".join(pages)
+    begin = time.process_time()
+    image = decode_image(content, "a")
+    assert image.more and time.process_time() - begin < 2
+    np.testing.assert_array_equal(image.pixels, np.asarray(picture()))

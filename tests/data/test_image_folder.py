@@ -1,8 +1,14 @@
 """Tests of the image tree."""
 
+import os
+import shutil
+import socket
+import sys
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from utils.data.image_folder import read_image_tree
 
@@ -94,10 +100,100 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path):
     ]
 
 
-def test_a_link_that_leads_nowhere_is_an_error_if_named_like_an_image(tmp_path):
+def special_files(folder):
+    """A pipe, a socket and a link that leads nowhere, named like images; the open socket."""
+    os.mkfifo(folder / "pipe.png")
+    (folder / "link.png").symlink_to(folder / "gone.png")
+    place = socket.socket(socket.AF_UNIX)
+    folder_descriptor = os.open(folder, os.O_RDONLY)  # the path itself may be too long for a socket
+    place.bind(f"/proc/self/fd/{folder_descriptor}/socket.png")
+    os.close(folder_descriptor)
+    return place
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets are bound by way of /proc")
+def test_what_would_keep_a_reader_waiting_is_passed_over_and_counted(tmp_path):
     write_tree(tmp_path)
-    (tmp_path / "train/cat/0002.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(FileNotFoundError, match="0002.png"):
+    lines = []
+    with special_files(tmp_path / "train/cat"):
+        x_train, *_ = read_image_tree(tmp_path, NAMES, lines.append)
+    assert len(x_train) == 6
+    assert lines == [
+        f"Passed over in {tmp_path}, not images of a class: 3 "
+        "(train/cat/link.png, train/cat/pipe.png, train/cat/socket.png)"
+    ]
+
+
+def test_the_same_image_in_two_classes_is_said_with_numbers(tmp_path):
+    written = write_tree(tmp_path)
+    for name in ("cat", "bird"):  # BMP: the same pixels, not the same file
+        image = written["train", "airplane"][0][..., ::-1]
+        assert cv2.imwrite(str(tmp_path / f"train/{name}/more.bmp"), image)
+    lines = []
+    x_train, *_ = read_image_tree(tmp_path, NAMES, lines.append)
+    assert len(x_train) == 8
+    assert lines == [
+        "WARNING: 1 images lie in two classes, the same to the pixel (as train/airplane/0000.png "
+        "and train/bird/more.bmp): remove them from the wrong one."
+    ]
+    (tmp_path / "train/cat/more.bmp").unlink()
+    (tmp_path / "train/bird/more.bmp").unlink()
+    lines.clear()
+    read_image_tree(tmp_path, NAMES, lines.append)  # what the line advises helps
+    assert lines == []
+
+
+def test_the_same_image_twice_in_one_class_is_no_fault(tmp_path):
+    write_tree(tmp_path)
+    shutil.copy(tmp_path / "train/cat/0000.png", tmp_path / "train/cat/more.png")
+    lines = []
+    read_image_tree(tmp_path, NAMES, lines.append)
+    assert lines == []
+
+
+def test_test_images_that_are_trained_on_are_said_with_numbers(tmp_path):
+    write_tree(tmp_path)
+    for name in ("0000.png", "0001.png"):
+        shutil.copy(tmp_path / "train/cat" / name, tmp_path / "test/cat" / name)
+    lines = []
+    read_image_tree(tmp_path, NAMES, lines.append)
+    assert lines == [
+        "WARNING: 2 of 6 test images are training images, too, the same to the pixel (as "
+        "train/cat/0000.png and test/cat/0000.png): the measured accuracy will be too high. "
+        "Remove them from one of the two."
+    ]
+
+
+def test_frames_that_are_not_read_are_counted(tmp_path):
+    write_tree(tmp_path)
+    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "green", "blue")]
+    for index, form in enumerate(("gif", "png", "webp", "tiff")):
+        options = {"save_all": True, "append_images": frames[1:]}
+        frames[0].save(tmp_path / f"train/cat/more{index}.png", form, **options)
+    lines = []
+    x_train, *_ = read_image_tree(tmp_path, NAMES, lines.append)
+    assert len(x_train) == 10 and x_train[-1, ..., 0].min() > 240
+    assert lines == [
+        f"Images in {tmp_path} with several frames, of which the first is taken: 4 "
+        "(train/cat/more0.png, train/cat/more1.png, train/cat/more2.png, ...)"
+    ]
+
+
+def test_a_photo_of_a_phone_with_previews_is_a_jpeg_of_one_frame(tmp_path):
+    write_tree(tmp_path, suffix=".jpg")
+    image = Image.new("RGB", (32, 32), "red")
+    path = tmp_path / "train/cat/0000.jpg"
+    image.save(path, "MPO", save_all=True, append_images=[image.resize((8, 8))])
+    lines = []
+    *_, formats = read_image_tree(tmp_path, NAMES, lines.append)
+    assert formats == {"JPEG"} and lines == []
+
+
+def test_a_file_too_large_for_an_image_is_refused_unread(tmp_path):
+    write_tree(tmp_path)
+    with (tmp_path / "train/cat/0000.png").open("wb") as file:
+        file.truncate(10**12)  # a hole: it takes no room
+    with pytest.raises(ValueError, match="0000.png has 1000000.0 MB, the limit is 30.0 MB. Save"):
         read_image_tree(tmp_path, NAMES)
 
 
@@ -113,9 +209,29 @@ def test_wrong_class_folders(tmp_path):
         read_image_tree(tmp_path / "other", NAMES)
 
 
+def test_class_folders_in_other_letters_and_none_at_all(tmp_path):
+    write_tree(tmp_path, names=("plane", "birds", "Cat"))
+    message = r"Missing: .*Rename Cat to cat, birds to bird, plane to airplane\.$"
+    with pytest.raises(ValueError, match=message):
+        read_image_tree(tmp_path, NAMES)
+    write_tree(tmp_path / "flat", names=("",))  # as in the competition of Kaggle
+    with pytest.raises(ValueError, match=r"holds 0 class folders.*2 files lie in it directly"):
+        read_image_tree(tmp_path / "flat", NAMES)
+
+
+@pytest.mark.parametrize("name", ["Test", "TEST", "testing", "val", "valid", "Validation"])
+def test_a_split_under_another_name_is_offered(tmp_path, name):
+    write_tree(tmp_path)
+    (tmp_path / "test").rename(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"no folder .*test.*Rename {name} to test\.$"):
+        read_image_tree(tmp_path, NAMES)
+    (tmp_path / name).rename(tmp_path / "test")
+    read_image_tree(tmp_path, NAMES)
+
+
 def test_a_missing_split_is_named(tmp_path):
     write_tree(tmp_path)
-    (tmp_path / "test").rename(tmp_path / "valid")
+    (tmp_path / "test").rename(tmp_path / "more")
     with pytest.raises(ValueError, match=r"no folder .*test.*needs train/<class>/"):
         read_image_tree(tmp_path, NAMES)
 

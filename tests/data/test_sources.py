@@ -1,5 +1,6 @@
 """Tests of the choice of the data source; none touches the internet."""
 
+import os
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from sample_archives import make_batches, write_fake
 
+from utils.data import local_source
 from utils.data import sources as data
 from utils.data.cifar_archive import BINARY
 from utils.data.dataset import CIFAR10_CLASSES
@@ -26,6 +28,7 @@ def official(tmp_path, monkeypatch):
     """A small fake of the official archive, an empty Keras cache and no network."""
     fake = write_fake(tmp_path / "published", make_batches()[0])
     monkeypatch.setattr(data, "PYTHON", fake._replace(url=NOWHERE))
+    monkeypatch.setattr(local_source, "PYTHON", fake._replace(url=NOWHERE))
     monkeypatch.setattr(data, "_SHAPES_TRAIN", (30, 1))
     monkeypatch.setattr(data, "_SHAPES_TEST", (20, 2))
     monkeypatch.setattr(data.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
@@ -63,7 +66,7 @@ def published(official, tmp_path, monkeypatch):
 def binary(official, tmp_path, monkeypatch):
     """A fake of the binary edition, beside that of the Python edition."""
     fake = write_fake(tmp_path / "published", make_batches(BINARY)[0], BINARY)
-    monkeypatch.setattr(data, "BINARY", fake)
+    monkeypatch.setattr(local_source, "BINARY", fake)
     return fake
 
 
@@ -271,10 +274,45 @@ def test_the_shapes_of_training_and_test_have_different_seeds():
 # Bad local folders.
 
 
-@pytest.mark.parametrize("source", ["cifar-10", "no/such/folder", "", "mnist"])
+@pytest.mark.parametrize("source", ["cifar-10", "no/such/folder", "mnist", "x" * 5000])
 def test_an_unknown_source_lists_the_choices(official, source):
     with pytest.raises(ValueError, match=r"choose auto, cifar10, shapes, or the path.*no file"):
         load_dataset(source)
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"), [("CIFAR-10", "cifar10"), ("cifar 10", "cifar10"), ("Shape", "shapes")]
+)
+def test_a_word_that_is_nearly_one_is_offered(official, typed, word):
+    with pytest.raises(ValueError, match=rf"Is {word} meant\?$"):
+        load_dataset(typed)
+
+
+def test_no_source_is_named(official):
+    for source in ("", " ", '""'):
+        with pytest.raises(ValueError, match="^No source of data is named: choose auto") as caught:
+            load_dataset(source)
+        assert "There is no" not in str(caught.value)
+
+
+def test_a_folder_that_looks_the_same_is_read_and_one_that_is_near_is_offered(official, tmp_path):
+    (tmp_path / "published").rename(tmp_path / "Mein Übungsordner ")
+    assert is_official(load_dataset(tmp_path / "Mein U\u0308bungsordner", report=lambda line: None))
+    with pytest.raises(ValueError, match="Is .*/Mein Übungsordner  meant"):
+        load_dataset(tmp_path / "mein übungsordner")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_what_is_no_ordinary_file_is_named(official, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for path, kind in (
+        ("/dev/zero", "a device"),
+        (tmp_path / "pipe", "a pipe"),
+        (tmp_path / "link", f"a link to {tmp_path}/gone, which is not there"),
+    ):
+        with pytest.raises(ValueError, match=f"{path} is {kind}, no official CIFAR-10 archive"):
+            load_dataset(path)
 
 
 def test_a_folder_without_images_says_what_is_expected(official, tmp_path):
@@ -298,7 +336,7 @@ def test_an_archive_of_any_name_is_taken_by_its_hash(binary, tmp_path):
         path = (tmp_path / "published" / edition.archive).rename(tmp_path / "cifar (1).tgz")
         assert is_official(load_dataset(path, report=lambda line: None))
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(ValueError, match=f"(?s){data.PYTHON.sha256}.*{binary.sha256}"):
+    with pytest.raises(ValueError, match=f"(?s){data.PYTHON.sha256}.*{binary.sha256}.*unpack it"):
         load_dataset(path)
 
 
@@ -310,7 +348,9 @@ def test_an_archive_of_any_name_is_taken_by_its_hash(binary, tmp_path):
         ("cat.png", b"\x89PNG\r\n", "a PNG image"),
         ("cifar-10-python.tar.gz", b"  <!DOCTYPE html>", "a web page"),
         ("empty.tar.gz", b"", "an empty file"),
-        ("weights.npz", b"\x93NUMPY", "a file of another kind"),
+        ("images.npy", b"\x93NUMPY", "a NumPy array"),
+        ("cifar10.parquet", b"PAR1", "a Parquet table"),
+        ("notes.txt", b"notes", "a file of another kind"),
     ],
 )
 def test_another_file_is_named_for_what_it_is_and_nobody_is_told_to_delete_it(
@@ -336,6 +376,39 @@ def test_a_folder_too_high_up_leads_to_the_right_one(official, tmp_path):
     write_tree(tmp_path / "outer/CIFAR-10-images-master")
     with pytest.raises(ValueError, match="Give .*/CIFAR-10-images-master if that is meant"):
         load_dataset(tmp_path / "outer")
+
+
+def test_a_folder_too_deep_leads_to_the_right_one(official, tmp_path):
+    write_tree(tmp_path / "tree")
+    for inner in ("train", "test", "train/cat", "test/dog"):
+        with pytest.raises(ValueError, match=f"Give {tmp_path}/tree, the folder above it"):
+            load_dataset(tmp_path / "tree" / inner)
+    assert load_dataset(tmp_path / "tree", report=lambda line: None).is_cifar10
+
+
+def test_batches_under_other_names_are_known_by_their_hashes(binary, tmp_path):
+    python = tmp_path / "published" / data.PYTHON.folder
+    other = tmp_path / "published" / binary.folder
+    for edition, folder, change in (
+        (
+            data.PYTHON,
+            python,
+            lambda name: f"{name}.bin",
+        ),  # a browser that names what it does not know
+        (binary, other, lambda name: name.removesuffix(".bin")),  # Windows that hides an ending
+        (data.PYTHON, python, lambda name: f"{name} (1)"),
+    ):
+        names = [name for name, _ in edition.batches]
+        for name in names:
+            (folder / name).rename(folder / change(name))
+        with pytest.raises(
+            ValueError, match=f"are batches of the {edition.name} edition"
+        ) as caught:
+            load_dataset(folder)
+        for name in names:
+            assert f"{change(name)} to {name}" in str(caught.value)
+            (folder / change(name)).rename(folder / name)
+        assert is_official(load_dataset(folder, report=lambda line: None))
 
 
 def test_a_folder_named_like_a_source_is_pointed_out(official, tmp_path, monkeypatch):

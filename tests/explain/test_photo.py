@@ -1,5 +1,6 @@
 """Photos of every kind that a phone or a browser saves, and the broken ones."""
 
+import os
 import struct
 import zlib
 
@@ -243,7 +244,12 @@ def test_a_path_is_found_however_it_was_pasted(tmp_path, monkeypatch):
         (b"no image at all", "a.jpg is no readable image, but a file of another kind"),
         (b"", "a.jpg is no readable image, but an empty file. Get it again"),
         (b"\n<!DOCTYPE html><html>", "a web page. Give the address of the image itself"),
-        (b"\0\0\0\x18ftypheic", "a HEIC photo or a film. Give a JPEG or PNG"),
+        (b"\0\0\0\x18ftypheic", "a HEIC photo, as iPhones.*export or share it as JPEG"),
+        (b"\0\0\0\x18ftypmif1", "a HEIC photo, as iPhones.*Most Compatible"),
+        (b"\0\0\0\x14ftypqt  ", "a film. Save one frame of it"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL photo. Open it"),
+        (b"8BPS\0\1", "a Photoshop file. Give a JPEG or PNG"),
+        (b"\x93NUMPY\1\0", "a NumPy array. Give a JPEG or PNG"),
         (b"<svg xmlns=", "an SVG drawing. Give a JPEG or PNG"),
         (b"%PDF-1.4", "a PDF document"),
     ],
@@ -266,3 +272,50 @@ def test_large_photos_come_back_smaller_and_the_small_image_is_made_of_all_pixel
     np.testing.assert_allclose(reduced, blocks, atol=0.51)
     with pytest.raises(ValueError, match="max_side must be an int >= 1, got 0"):
         load_photo(tmp_path / "large.png", max_side=0)
+
+
+def test_frames_behind_the_first_are_said(tmp_path):
+    frames = [Image.new("RGB", (40, 40), color) for color in (RED, GREEN, BLUE)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    lines = []
+    full, _ = load_photo(tmp_path / "a.gif", report=lines.append)
+    assert tuple(full[0, 0]) == RED
+    assert lines == ["a.gif has several frames or pages; this is the first."]
+    load_photo(save(tmp_path / "b.gif", quadrants()), report=lines.append)
+    assert len(lines) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_pipe_or_a_device_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    for path, kind in (
+        (tmp_path / "pipe.png", "a pipe"),
+        ("/dev/zero", "a device"),
+        (tmp_path / "link.png", f"a link to {tmp_path}/gone.png, which is not there"),
+        (tmp_path, "a folder"),
+    ):
+        with pytest.raises(FileNotFoundError, match=f"{path} is {kind}, no photo. Give the path"):
+            load_photo(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="such files are those of Linux")
+def test_of_a_file_that_hides_its_size_no_more_than_the_limit_is_read():
+    with pytest.raises(ValueError, match="maps has 0.0 MB, the limit is 0.0 MB"):
+        load_photo("/proc/self/maps", max_bytes=100)  # its size is 0, its content is not
+
+
+def test_a_file_that_looks_the_same_is_taken_and_one_that_is_near_is_offered(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    save(tmp_path / "photos/Kätzchen 1.png", quadrants())
+    monkeypatch.chdir(tmp_path)
+    for typed in (
+        r"photos\Kätzchen 1.png",
+        "photos/Ka\u0308tzchen 1.png ",
+        "$PWD/photos/Kätzchen 1.png",
+    ):
+        monkeypatch.setenv("PWD", str(tmp_path))
+        np.testing.assert_array_equal(load_photo(typed)[0], quadrants())
+    for typed in ("Photos/kätzchen 1.PNG", "photos/Kätzchen 1.jpg", "photos/Katzchen 1.png"):
+        with pytest.raises(FileNotFoundError, match=r"Is photos/Kätzchen 1.png meant\?"):
+            load_photo(typed)

@@ -9,14 +9,18 @@ import sys
 from utils.commands.arguments import command_parser, exit_status
 from utils.figures.history import plot_history
 from utils.figures.style import save_png
+from utils.location import path_argument
 from utils.records.read import CURVES_FILE, read_record
 
 
 def main(arguments=None):
     """Parses the command line and draws the figure; returns the exit status."""
     parser = command_parser("utils.commands.curves", __doc__)
-    parser.add_argument("run", help="folder of the record, which gets the figure")
-    parser.add_argument("other", help="folder of the record that is drawn behind it")
+    for name, help_text in (
+        ("run", "folder of the record, which gets the figure"),
+        ("other", "folder of the record that is drawn behind it"),
+    ):
+        parser.add_argument(name, type=path_argument, help=help_text)
     args = parser.parse_args(arguments)
     return exit_status(lambda: _run(args))
 

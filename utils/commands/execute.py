@@ -20,6 +20,7 @@ from utils.atomic import write_text
 from utils.commands.arguments import command_parser
 from utils.commands.html_page import standalone_html
 from utils.commands.notebook_run import NotebookRun
+from utils.location import path_argument
 
 ERROR_LINES = 8
 ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -156,9 +157,10 @@ def execute(source, output, inplace=False):
 def main():
     """Reads the command line; returns the exit status."""
     parser = command_parser("utils.commands.execute", __doc__)
-    parser.add_argument("notebook", type=Path)
+    parser.add_argument("notebook", type=path_argument)
     default = os.environ.get("ASSIGNMENT_OUTPUT") or "build"
-    parser.add_argument("--output", type=Path, default=default, help=f"folder (now {default})")
+    help_text = f"folder (now {default})"
+    parser.add_argument("--output", type=path_argument, default=default, help=help_text)
     parser.add_argument("--inplace", action="store_true", help="write back to the same .ipynb")
     options = parser.parse_args()
     if not options.inplace and options.output.resolve() == options.notebook.resolve().parent:

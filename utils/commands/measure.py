@@ -9,6 +9,7 @@ import sys
 
 from utils.commands.arguments import command_parser, exit_status
 from utils.data.sources import load_dataset
+from utils.location import path_argument
 from utils.records.read import read_record
 from utils.records.weights import load_trained
 from utils.records.write import save_record
@@ -76,7 +77,8 @@ def add_measurement(record, entry):
 def main(arguments=None):
     """Parses the command line, measures and notes the result; returns the exit status."""
     parser = command_parser("utils.commands.measure", __doc__)
-    parser.add_argument("run", help="folder of a record that ships its weights, as runs/NAME")
+    help_text = "folder of a record that ships its weights, as runs/NAME"
+    parser.add_argument("run", type=path_argument, help=help_text)
     parser.add_argument("--data", required=True, help="cifar10, shapes or a local folder")
     args = parser.parse_args(arguments)
     return exit_status(lambda: _run(args))

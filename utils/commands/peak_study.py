@@ -8,7 +8,6 @@ on. The test images are not touched.
 
 import dataclasses
 import sys
-from pathlib import Path
 
 from utils.commands.arguments import command_parser, exit_status
 from utils.commands.run_recipe import load_split
@@ -16,6 +15,7 @@ from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
 from utils.figures.range_test import plot_peak_study
 from utils.figures.style import save_png
+from utils.location import path_argument
 from utils.records.studies import read_study
 from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
@@ -72,7 +72,9 @@ def main(arguments=None):
     shared = ("--data", "--seeds", "--hold-out")
     parser = command_parser("utils.commands.peak_study", __doc__, *shared)
     parser.set_defaults(hold_out=5_000)
-    parser.add_argument("--output", default="build/peaks", help="folder of the study")
+    parser.add_argument(
+        "--output", default="build/peaks", type=path_argument, help="folder of the study"
+    )
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=128)
@@ -89,7 +91,7 @@ def _run(args):
         batch_size=args.batch_size,
         erase_probability=0.0,  # made for long trainings
     )
-    folder = Path(args.output)
+    folder = args.output
     dataset, validation = load_split(args.data, args.hold_out)
     dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
     result = sweep(recipe, dataset, folder / RANGE_TEST)

@@ -12,6 +12,7 @@ from utils.commands.arguments import command_parser, exit_status
 from utils.data.sources import load_dataset
 from utils.explain.galleries import class_gallery
 from utils.figures.style import save_png
+from utils.location import path_argument
 from utils.records.read import WEIGHTS_FILE
 from utils.records.weights import save_weights
 from utils.records.write import ON_TEST_SET, make_record, save_record
@@ -176,7 +177,8 @@ def main(arguments=None):
     shared = ("--data", "--hold-out", "--precision")
     parser = command_parser("utils.commands.run_recipe", __doc__, *shared)
     parser.add_argument("recipe", choices=sorted(RECIPES))
-    parser.add_argument("--output", required=True, help="folder of the run; resumed if it exists")
+    help_text = "folder of the run; resumed if it exists"
+    parser.add_argument("--output", required=True, type=path_argument, help=help_text)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--devices", type=int, help="how many; default: all GPUs, or one CPU")
     for name, kind in OPTIONS.items():

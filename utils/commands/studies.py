@@ -14,6 +14,7 @@ import keras
 
 from utils.commands.arguments import command_parser, exit_status
 from utils.commands.run_recipe import load_split, run_recipe
+from utils.location import path_argument
 from utils.records.read import read_record
 from utils.records.studies import read_study, write_study
 from utils.records.study_tables import study_table
@@ -168,7 +169,8 @@ def main(arguments=None):
     shared = ("--data", "--seeds", "--hold-out", "--precision")
     parser = command_parser("utils.commands.studies", __doc__, *shared)
     parser.add_argument("study", choices=sorted(STUDIES))
-    parser.add_argument("--output", help="folder of the study, by default build/<study>")
+    help_text = "folder of the study, by default build/<study>"
+    parser.add_argument("--output", type=path_argument, help=help_text)
     parser.add_argument("--depth", type=int, help="of every network, to rehearse in small")
     parser.add_argument("--epochs", type=int, help="of every run, to rehearse in small")
     args = parser.parse_args(arguments)

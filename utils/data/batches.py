@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from utils.data.image_arrays import check_images, check_labels
+from utils.number_checks import check_whole
 
 PREFETCHED = 2  # batches that TensorFlow holds ready
 
@@ -29,11 +30,11 @@ class Batches(keras.utils.PyDataset):
         images: uint8 (n, 32, 32, 3).
         labels: int (n,).
         batch_size: int >= 1; at most n images are taken when n is smaller.
-        seed: int, or None for the given order with a shorter last batch (evaluation).
+        seed: int >= 0, or None for the given order with a shorter last batch (evaluation).
 
     Raises:
-        ValueError: for images that are no uint8 array, labels that are no class indices, or a batch
-            size below 1.
+        ValueError: for images that are no uint8 array, labels that are no class indices, a batch
+            size below 1, or a negative seed.
     """
 
     def __init__(self, images, labels, batch_size, seed=None):
@@ -44,8 +45,9 @@ class Batches(keras.utils.PyDataset):
                 f"Received images of {images.dtype}; batches hold raw pixels of uint8, 0..255. "
                 f'Pass images.round().astype("uint8").'
             )
-        if batch_size < 1 or int(batch_size) != batch_size:
-            raise ValueError(f"batch_size must be a whole number from 1 on, got {batch_size}.")
+        batch_size = check_whole("batch_size", batch_size, 1)
+        if seed is not None:
+            seed = check_whole("seed", seed, 0)
         super().__init__(workers=1, use_multiprocessing=False)
         # TensorFlow's pipeline runs on the CPU; the other backends pick on the device itself.
         with keras.device("cpu:0") if _on_tensorflow() else contextlib.nullcontext():

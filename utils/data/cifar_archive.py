@@ -10,10 +10,12 @@ import hashlib
 import io
 import pickle
 import tarfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
 
+_MOST_BYTES = 40_000_000  # of a batch in an archive; the published ones have 31 million
 ROW = 3072  # bytes of an image: its red, then its green, then its blue plane
 
 
@@ -102,12 +104,23 @@ def read_archive(path, edition):
             )
         file.seek(0)
         wanted = {f"{edition.folder}/{name}": name for name, _ in edition.batches}
-        with tarfile.open(fileobj=file, mode="r:gz") as archive:
-            content = {
-                wanted[member.name]: archive.extractfile(member).read()
-                for member in archive
-                if member.name in wanted
-            }
+        try:
+            with tarfile.open(fileobj=file, mode="r:gz") as archive:
+                content = {  # links and folders hold nothing, and nothing is looked up for them
+                    wanted[member.name]: archive.extractfile(member).read()
+                    for member in archive
+                    if member.name in wanted and member.isreg() and member.size <= _MOST_BYTES
+                }
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"{path} is damaged behind its hash ({error!r}). Get it again from {edition.url}."
+            ) from error
+    missing = [name for name in wanted.values() if name not in content]
+    if missing:
+        raise ValueError(
+            f"{path} holds no ordinary file {edition.folder}/{missing[0]} of at most "
+            f"{_MOST_BYTES:,} bytes. Get it again from {edition.url}."
+        )
     return _join([_read_batch(content[name], name, edition) for name, _ in edition.batches])
 
 

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from utils.number_checks import check_whole
+
 IMAGE_SHAPE = (32, 32, 3)  # height, width, RGB
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer",
@@ -77,11 +79,12 @@ class Dataset:
             A new `Dataset`, without masks.
 
         Raises:
-            ValueError: If `count` is out of range.
+            ValueError: If `count` or `seed` is out of range.
         """
         total = len(self.y_train)
-        _check_count("count", count, total - 1)
-        chosen = _stratified(self.y_train, count, np.random.default_rng(seed))
+        count = check_whole("count", count, 1, total - 1)
+        rng = np.random.default_rng(check_whole("seed", seed, 0))
+        chosen = _stratified(self.y_train, count, rng)
         kept = np.setdiff1d(np.arange(total), chosen)
         return replace(
             self,
@@ -105,11 +108,11 @@ class Dataset:
             A new `Dataset`, the images in the same order as before.
 
         Raises:
-            ValueError: If `train` or `test` is out of range.
+            ValueError: If `train`, `test` or `seed` is out of range.
         """
-        _check_count("train", train, len(self.y_train))
-        _check_count("test", test, len(self.y_test))
-        rng = np.random.default_rng(seed)
+        train = check_whole("train", train, 1, len(self.y_train))
+        test = check_whole("test", test, 1, len(self.y_test))
+        rng = np.random.default_rng(check_whole("seed", seed, 0))
         chosen = _stratified(self.y_train, train, rng)
         chosen_test = _stratified(self.y_test, test, rng)
         return replace(
@@ -191,11 +194,6 @@ def _check_part(part, images, labels, classes):
             f"y_{part} must lie in 0..{classes - 1} for {classes} class names, but reaches from "
             f"{labels.min()} to {labels.max()}. Correct the labels or the names."
         )
-
-
-def _check_count(name, count, most):
-    if not 1 <= count <= most or count != int(count):
-        raise ValueError(f"{name} must be a whole number, 1 to {most:,}, but is {count}.")
 
 
 def _stratified(labels, count, rng):

@@ -4,23 +4,21 @@
 operation on a socket, but bounds neither the name look-up, nor a trickle, nor an endless file.
 """
 
+import contextlib
 import hashlib
 import http.client
 import io
 import math
 import os
-import queue
 import threading
 import time
-import urllib.request
-from urllib.parse import quote, urlsplit, urlunsplit
+import zlib
 
-from utils.data.location import shown
+from utils.data.web import open_address, plain
+from utils.location import shown
 
 _CHUNK = 1 << 16  # bytes
 _LEAST_RATE = 50_000  # bytes a second; a slower connection counts as stalled
-# Servers such as Wikimedia's refuse the name that Python gives itself.
-_USER_AGENT = "resnet-cifar10-course/1.0 (notebook of a course; Python urllib)"
 
 
 def download(url, path, *, sha256, size, timeout=20.0, report=print):
@@ -34,21 +32,26 @@ def download(url, path, *, sha256, size, timeout=20.0, report=print):
         path: `pathlib.Path` to create or replace. Its folder must exist.
         sha256: Expected SHA-256 of the file, in hexadecimal.
         size: Expected number of bytes.
-        timeout: Seconds, > 0. Limit for name look-up, connection and answer together, and for
-            any silence afterwards. Below 50 kB/s over that time the download is given up, too.
+        timeout: Seconds, above 0 and at most 3,600. Limit for name look-up, connection and answer
+            together, and for any silence afterwards. Below 50 kB/s over that time the download is
+            given up, too.
         report: Function that takes one line of text; called every 10 % of the way.
 
     Raises:
         OSError: If the server cannot be reached, stalls or breaks off, if the file is not the
             expected one, or if it cannot be written.
-        ValueError: If `timeout` is not positive.
+        ValueError: If `timeout` is out of its range.
     """
-    if not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds, but is {timeout}. Use 20, say.")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with _open(url, timeout) as response, part.open("wb") as file:
-            received, digest = _copy(response, file, size, timeout, report)
+        answer = open_address(url, timeout)
+        with answer.response as response, part.open("wb") as file:
+            if _announced(response) > size:
+                raise OSError(
+                    f"what comes from {url} is not the expected file: {_announced(response):,} "
+                    f"bytes are announced, expected {size:,} bytes"
+                )
+            received, digest = _copy(answer, file, size, timeout, report)
         if (received, digest) != (size, sha256):
             raise OSError(
                 f"what came from {url} is not the expected file: {received:,} bytes with SHA-256 "
@@ -65,8 +68,8 @@ def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
     Args:
         url: address, beginning with http:// or https://; may hold blanks and letters of any script.
         max_bytes: int, a longer answer is given up.
-        max_seconds: float, limit of the whole transfer.
-        timeout: float > 0, as for `download`.
+        max_seconds: float, above 0 and at most 3,600, limit of the whole transfer.
+        timeout: float, as for `download`.
 
     Returns:
         bytes.
@@ -80,85 +83,69 @@ def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
             f"The address must begin with http:// or https://, got {shown(url)}. Download the "
             "file in a browser and give its path."
         )
-    if not (timeout > 0 and max_seconds > 0):
-        raise ValueError(f"Both limits must be above 0 s, got {timeout} and {max_seconds}.")
+    if not 0 < max_seconds <= 3600:
+        raise ValueError(f"max_seconds must be above 0 and at most 3600 s, but is {max_seconds}.")
     end = time.monotonic() + max_seconds
     buffer = io.BytesIO()
-    with _open(url, min(timeout, max_seconds)) as response:
-        received, _ = _copy(response, buffer, max_bytes, timeout, lambda line: None, end)
+    answer = open_address(url, min(timeout, max_seconds))
+    with answer.response as response:
+        received = _announced(response)
+        if received <= max_bytes:
+            received, _ = _copy(answer, buffer, max_bytes, timeout, lambda line: None, end)
     if received > max_bytes:
         raise ValueError(
             f"{shown(url)} has more than {max_bytes / 1e6:.1f} MB, the limit. Save it smaller."
         )
-    return buffer.getvalue()
+    encoding = response.headers.get("Content-Encoding", "")
+    return _decoded(buffer.getvalue(), encoding, url, max_bytes)
 
 
-def _open(url, timeout):
-    """Returns the server's answer, which must come within `timeout` seconds in all.
+class _Watch:
+    """Ends a transfer that is too slow, silent or too long.
 
-    The time-out of `urlopen` holds for each operation on a socket, but not for the name look-up
-    nor for all of them together. So the call runs in a thread, which is left alone when time is
-    up.
+    In a thread, because a read may never return: a server can send the length of the next piece
+    letter by letter, and each of them is a sign of life to the socket.
     """
-    request = urllib.request.Request(_ascii_address(url), headers={"User-Agent": _USER_AGENT})
-    # urlopen without its handlers of ftp:, file: and data:, so that no redirection leads there.
-    opener = urllib.request.OpenerDirector()
-    for handler in _HANDLERS:
-        opener.add_handler(handler())
-    answers = queue.SimpleQueue()
 
-    def call():
-        try:
-            answers.put(opener.open(request, timeout=timeout))
-        except Exception as error:  # handed over, to be raised below
-            answers.put(error)
+    def __init__(self, stop, timeout, end):
+        """
+        Args:
+            stop: Function that ends a read under way.
+            timeout: Seconds, see `download`.
+            end: Time of `time.monotonic()` at which to give up in any case.
+        """
+        self.received, self.verdict = 0, ""
+        self._stop, self._timeout, self._end = stop, timeout, end
+        self._done = threading.Event()
 
-    threading.Thread(target=call, daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except queue.Empty:
-        raise TimeoutError(f"no answer from {shown(url)} within {timeout:g} s") from None
-    if isinstance(answer, Exception):
-        raise OSError(
-            f"cannot open {shown(url)}: {answer}. If a browser can, download the file there and "
-            "give its path"
-        ) from answer
-    return answer
+    def __enter__(self):
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
 
+    def __exit__(self, *_):
+        self._done.set()
 
-_HANDLERS = (
-    urllib.request.ProxyHandler,
-    urllib.request.UnknownHandler,
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPRedirectHandler,
-    urllib.request.HTTPErrorProcessor,
-)
+    def _run(self):
+        before = 0
+        while not self._done.wait(max(0.0, min(self._timeout, self._end - time.monotonic()))):
+            arrived, before = self.received - before, self.received
+            if time.monotonic() >= self._end:
+                self.verdict = f"not complete in time: {self.received:,} bytes have arrived"
+            elif arrived < _LEAST_RATE * self._timeout:
+                self.verdict = (
+                    f"too slow: {arrived:,} bytes in {self._timeout:g} s, "
+                    f"below {_LEAST_RATE:,} bytes a second"
+                )
+            if self.verdict:
+                self._stop()
+                return
 
 
-def _ascii_address(url):
-    """The address as it is sent: percent-encoded, the host as IDNA, without a fragment.
-
-    Raises:
-        ValueError: If it names no server.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
-    except ValueError:  # brackets, or a host that IDNA cannot spell
-        host = ""
-    if not host or " " in host:
-        raise ValueError(f"The address {shown(url)} names no server. Copy it again.")
-    kept = "/%:;=@!$&'()*+,?~"  # delimiters, and what is percent-encoded already
-    return urlunsplit((parts.scheme, host, quote(parts.path, kept), quote(parts.query, kept), ""))
-
-
-def _copy(response, file, size, timeout, report, end=math.inf):
-    """Copies the body of `response` to `file`, at most one chunk more than `size` bytes.
+def _copy(answer, file, size, timeout, report, end=math.inf):
+    """Copies the body of an answer to `file`, at most one chunk more than `size` bytes.
 
     Args:
-        response: what `urlopen` gives.
+        answer: `utils.data.web.Answer`.
         file: binary file to write to.
         size: int, expected number of bytes, or the most that are allowed.
         timeout: seconds, see `download`.
@@ -168,32 +155,64 @@ def _copy(response, file, size, timeout, report, end=math.inf):
     Returns:
         `(received, digest)`: number of bytes and their SHA-256 in hexadecimal.
     """
-    digest = hashlib.sha256()
-    received = reported = window_start = 0
-    window_end = time.monotonic() + timeout
-    while received <= size:
-        try:
-            # read1 returns what has arrived; read would wait until the chunk is full.
-            chunk = response.read1(_CHUNK)
-        except TimeoutError:
-            raise TimeoutError(f"silence for {timeout:g} s after {received:,} bytes") from None
-        except (http.client.HTTPException, OSError) as error:
-            raise OSError(f"broken off after {received:,} bytes: {error!r}") from error
-        if not chunk:
-            break
-        file.write(chunk)
-        digest.update(chunk)
-        received += len(chunk)
-        if time.monotonic() >= end:
-            raise TimeoutError(f"not complete in time: {received:,} bytes have arrived")
-        if time.monotonic() >= window_end:
-            if received - window_start < _LEAST_RATE * timeout:
-                raise TimeoutError(
-                    f"too slow: {received - window_start:,} bytes in {timeout:g} s, "
-                    f"below {_LEAST_RATE:,} bytes a second"
+    digest, reported = hashlib.sha256(), 0
+    with _Watch(answer.stop, timeout, end) as watch:
+        while watch.received <= size:
+            try:
+                # read1 returns what has arrived; read would wait until the chunk is full.
+                chunk, problem = answer.response.read1(_CHUNK), None
+            except (http.client.HTTPException, OSError, ValueError) as error:
+                chunk, problem = b"", error
+            if watch.verdict:
+                raise TimeoutError(watch.verdict) from problem
+            if isinstance(problem, TimeoutError):
+                raise TimeoutError(f"silence for {timeout:g} s after {watch.received:,} bytes")
+            if problem:
+                raise OSError(f"broken off after {watch.received:,} bytes: {plain(problem)}")
+            if not chunk:
+                break
+            file.write(chunk)
+            digest.update(chunk)
+            watch.received += len(chunk)
+            if watch.received - reported >= size / 10:
+                reported = watch.received
+                share = f"{reported / 1e6:.1f} of {size / 1e6:.1f} MB ({reported / size:.0%})"
+                report(f"  {share}")
+    return watch.received, digest.hexdigest()
+
+
+def _announced(response):
+    """The number of bytes that a server says will come: int, 0 where it says nothing of use."""
+    try:
+        return int(response.headers.get("Content-Length", "0"))
+    except ValueError:
+        return 0
+
+
+def _decoded(content, encoding, url, most):
+    """The content of an answer without the encoding that the server put it in for the transfer.
+
+    Raises:
+        OSError: If it is not in that encoding, or if that is one that is not known here.
+        ValueError: If it holds more than `most` bytes.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return content
+    # None was asked for. "deflate" is meant to be a zlib stream, and often none.
+    forms = {"gzip": [31], "x-gzip": [31], "deflate": [15, -15]}.get(encoding, [])
+    for form in forms:
+        stream = zlib.decompressobj(form)
+        with contextlib.suppress(zlib.error):
+            decoded = stream.decompress(content, most + 1)
+            if len(decoded) > most:
+                raise ValueError(
+                    f"{shown(url)} unfolds to more than {most / 1e6:.1f} MB, the limit."
                 )
-            window_start, window_end = received, time.monotonic() + timeout
-        if received - reported >= size / 10:
-            reported = received
-            report(f"  {received / 1e6:.1f} of {size / 1e6:.1f} MB ({received / size:.0%})")
-    return received, digest.hexdigest()
+            if stream.eof:
+                return decoded
+    raise OSError(
+        f"{shown(url)} was sent in the encoding {shown(encoding)}, "
+        f"{'but damaged' if forms else 'which was not asked for and is not known here'}. Download "
+        "the file in a browser and give its path"
+    )

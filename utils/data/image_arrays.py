@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_ROUNDING = 0.01  # by which a pixel that was averaged or blurred may leave 0..255
+
 
 def check_images(images, shape=None):
     """Refuses what is no array of raw pixels.
@@ -14,7 +16,7 @@ def check_images(images, shape=None):
         The images, an array.
 
     Raises:
-        ValueError: for another form, another shape, or pixels in 0..1.
+        ValueError: for another form, another shape, pixels in 0..1 or outside of 0..255, or NaN.
     """
     if not hasattr(images, "shape") and not isinstance(images, (list, tuple)):
         raise ValueError(
@@ -32,7 +34,13 @@ def check_images(images, shape=None):
         )
     if np.issubdtype(np.asarray(images[:1]).dtype, np.floating):
         values = np.asarray(images)
-        if values.min() >= 0 and values.max() <= 1 and (values % 1).any():
+        low, high = values.min(), values.max()
+        if not (low >= -_ROUNDING and high <= 255 + _ROUNDING):  # NaN, too
+            raise ValueError(
+                f"Received images of floats from {low:g} to {high:g}; the network takes raw "
+                "pixels, 0..255, and normalizes them itself. Pass the pixels as they were read."
+            )
+        if high <= 1 and (values % 1).any():
             raise ValueError(
                 "Received images of floats in 0..1; the network takes raw pixels, 0..255, and "
                 'normalizes them itself. Pass (images * 255).round().astype("uint8").'

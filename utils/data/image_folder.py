@@ -1,10 +1,15 @@
 """Reads images from a tree of folders, `<split>/<class>/<image>`."""
 
+import difflib
+import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
-from utils.data.image_file import NoImageError, decode_image
+from utils.data.folder_hints import split_hint
+from utils.data.image_file import NoImageError, read_image
 
 # A file with such a name must be an image; of files with other names, those that are images count.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -16,8 +21,9 @@ def read_image_tree(root, class_names, report=print):
 
     Images are sorted by class, then by file name, so the result does not depend on the file
     system. What they are is decided by their content, see `utils.data.image_file.decode_image`.
-    Whatever else lies there (other files, folders within folders, names that begin with a dot) is
-    passed over, and counted in a line of `report`.
+    Whatever else lies there (other files, folders within folders, pipes, links that lead nowhere,
+    names that begin with a dot) is passed over, and counted in a line of `report`. So are frames
+    behind the first, and images that lie in two classes or in training and test.
 
     Args:
         root: `pathlib.Path` of the folder.
@@ -44,38 +50,91 @@ def read_image_tree(root, class_names, report=print):
         for path in sorted(parent.iterdir())
         if path not in splits and path not in folders
     ]
-    passed_over += [path for _, _, others in read for path in others]
-    if passed_over:
-        names = [path.relative_to(root).as_posix() for path in passed_over]
-        report(f"Passed over in {root}, not images of a class: {len(names)} ({_listing(names, 3)})")
-    images = [images for images, _, _ in read]
-    labels = [np.full(len(part), i % len(class_names)) for i, part in enumerate(images)]
+    passed_over += [path for part in read for path in part.others]
+    animated = [path for part in read for path in part.animated]
+    for what, paths in (
+        (f"Passed over in {root}, not images of a class", passed_over),
+        (f"Images in {root} with several frames, of which the first is taken", animated),
+    ):
+        if paths:
+            names = [path.relative_to(root).as_posix() for path in paths]
+            report(f"{what}: {len(names)} ({_listing(names, 3)})")
     n = len(class_names)
+    _report_repeats(root, read[:n], read[n:], report)
+    labels = [np.full(len(part.images), i % n) for i, part in enumerate(read)]
     return (
-        np.concatenate(images[:n]),
+        np.concatenate([part.images for part in read[:n]]),
         np.concatenate(labels[:n]).astype(np.int64),
-        np.concatenate(images[n:]),
+        np.concatenate([part.images for part in read[n:]]),
         np.concatenate(labels[n:]).astype(np.int64),
-        set().union(*(formats for _, formats, _ in read)),
+        set().union(*(part.formats for part in read)),
     )
+
+
+class _Class(NamedTuple):
+    """What a class folder holds: images, with path and content of each, and what is said of it."""
+
+    images: np.ndarray  # uint8 (N, 32, 32, 3)
+    paths: list
+    digests: list  # of the pixels: the same image in two formats has two contents, but one digest
+    formats: set
+    others: list  # paths of what is no image
+    animated: list  # paths of images with frames that are not read
+
+
+def _report_repeats(root, train, test, report):
+    """Says how many images lie in two classes, or in training and test, the same to the pixel."""
+
+    def show(count, what, pair, harm):
+        if count:
+            pair = " and ".join(path.relative_to(root).as_posix() for path in pair)
+            report(f"WARNING: {count:,} {what}, the same to the pixel (as {pair}): {harm}")
+
+    classes, pair, several = {}, (), set()
+    for parts in (train, test):
+        for label, part in enumerate(parts):
+            for digest, path in zip(part.digests, part.paths):
+                first_label, first = classes.setdefault(digest, (label, path))
+                if first_label != label:
+                    several.add(digest)
+                    pair = pair or (first, path)
+    show(len(several), "images lie in two classes", pair, "remove them from the wrong one.")
+    trained = {digest: path for part in train for digest, path in zip(part.digests, part.paths)}
+    tested = [(digest, path) for part in test for digest, path in zip(part.digests, part.paths)]
+    both = [(trained[digest], path) for digest, path in tested if digest in trained]
+    what = f"of {len(tested):,} test images are training images, too"
+    harm = "the measured accuracy will be too high. Remove them from one of the two."
+    show(len(both), what, both[0] if both else (), harm)
 
 
 def _class_folders(folder, class_names):
     """The class folders inside `folder`, in the order of `class_names`."""
     if not folder.is_dir():
         raise ValueError(
-            f"There is no folder {folder}. An image tree needs train/<class>/ and test/<class>/."
+            f"There is no folder {folder}. An image tree needs train/<class>/ and test/<class>/. "
+            f"{split_hint({path.name for path in folder.parent.iterdir()})}".rstrip()
         )
-    found = {p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    content = list(folder.iterdir())
+    found = {p.name for p in content if p.is_dir() and not p.name.startswith(".")}
     if found != set(class_names):
         missing, extra = sorted(set(class_names) - found), sorted(found - set(class_names))
+        loose = len(content) - len(found)
+        remedy = "Rename, add or remove folders."
+        if not found and loose:  # as Kaggle's competition gives them
+            remedy = f"{loose:,} files lie in it directly: move them into a folder for each class."
+        elif pairs := [(name, near[0]) for name in extra if (near := _near(name, missing))]:
+            remedy = f"Rename {', '.join(f'{name} to {near}' for name, near in pairs)}."
         raise ValueError(
             f"{folder} holds {len(found)} class folders, expected exactly these "
             f"{len(class_names)}: {', '.join(class_names)}. "
-            f"Missing: {_listing(missing)}; not expected: {_listing(extra)}. "
-            "Rename, add or remove folders."
+            f"Missing: {_listing(missing)}; not expected: {_listing(extra)}. {remedy}"
         )
     return [folder / name for name in class_names]
+
+
+def _near(name, class_names):
+    """The class name that a folder's name is nearest to, in a list; empty if none is near."""
+    return difflib.get_close_matches(name.strip().lower(), class_names, n=1, cutoff=0.7)
 
 
 def _listing(names, limit=10):
@@ -84,35 +143,33 @@ def _listing(names, limit=10):
 
 
 def _read_class(folder):
-    """Reads the images of one class, sorted by name; at least one.
-
-    Returns:
-        `(images, formats, others)`: uint8 `(N, 32, 32, 3)`, the set of their formats, and the
-        paths of what is no image.
-    """
-    images, formats, others = [], set(), []
+    """Reads the images of one class, sorted by name; at least one. Returns `_Class`."""
+    found = _Class([], [], [], set(), [], [])
     for path in sorted(folder.iterdir()):
-        named_image = path.suffix.lower() in SUFFIXES
-        # A link that leads nowhere, named like an image, is read below: that raises.
-        if path.name.startswith(".") or not (path.is_file() or named_image):
-            others.append(path)
+        # Folders, links that lead nowhere, and what would keep a reader waiting, such as pipes.
+        if path.name.startswith(".") or not os.path.isfile(path):
+            found.others.append(path)
             continue
         try:
-            image = decode_image(path.read_bytes(), path)
+            image = read_image(path, path)
         except NoImageError:
-            if named_image:
+            if path.suffix.lower() in SUFFIXES:
                 raise
-            others.append(path)
+            found.others.append(path)
             continue
         height, width = image.pixels.shape[:2]
         if (height, width) != _SIZE:
             raise ValueError(
                 f"{path} has {width}x{height} pixels, expected 32x32. Resize or remove it."
             )
-        images.append(image.pixels)
-        formats.add(image.format)
-    if not images:
+        found.images.append(image.pixels)
+        found.paths.append(path)
+        found.digests.append(hashlib.blake2b(image.pixels, digest_size=16).digest())
+        found.formats.add(image.format)
+        if image.more:
+            found.animated.append(path)
+    if not found.images:
         raise ValueError(
             f"{folder} holds no image, expected at least one. Add images of 32x32 pixels."
         )
-    return np.stack(images), formats, others
+    return found._replace(images=np.stack(found.images))

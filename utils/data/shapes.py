@@ -11,6 +11,8 @@ import colorsys
 import cv2
 import numpy as np
 
+from utils.number_checks import check_whole
+
 CLASS_NAMES = (
     "disc", "ring", "triangle", "square", "star",
     "cross", "crescent", "heart", "arrow", "bolt",
@@ -186,10 +188,7 @@ def make_shapes(count, seed):
     Raises:
         ValueError: If `count` or `seed` is out of range.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, but is {count}. Ask for one image or more.")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, but is {seed}. Choose another seed.")
+    count, seed = check_whole("count", count, 1), check_whole("seed", seed, 0)
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
     masks = np.empty((count, SIZE, SIZE), bool)
     for index in range(count):

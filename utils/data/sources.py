@@ -5,24 +5,11 @@ import tempfile
 from pathlib import Path
 
 from utils.data import shapes
-from utils.data.cifar_archive import BINARY, PYTHON, read_archive, read_batches
+from utils.data.cifar_archive import PYTHON, read_archive
 from utils.data.dataset import CIFAR10_CLASSES, Dataset
 from utils.data.download import download
-from utils.data.file_kind import kind_of
-from utils.data.image_folder import read_image_tree
-from utils.data.location import clean_location, is_address, shown
-
-# Where Keras keeps the Python edition; it has changed its names. The first is what Keras calls the
-# archive now, so Keras finds our download.
-_KERAS_ARCHIVES = (
-    "cifar-10-batches-py-target_archive",
-    "cifar-10-batches-py_archive",
-    "cifar-10-batches-py.tar.gz",
-)
-_KERAS_FOLDERS = (
-    "cifar-10-batches-py-target/cifar-10-batches-py",
-    "cifar-10-batches-py/cifar-10-batches-py",
-)
+from utils.data.local_source import KERAS_ARCHIVES, find_official, load_local
+from utils.location import clean_location
 
 _SHAPES_TRAIN = (25_000, 2019)  # number of images, seed
 _SHAPES_TEST = (2_000, 2020)
@@ -43,8 +30,9 @@ def load_dataset(source="auto", *, timeout=20.0, report=print):
             Anything else is the path of a local folder that holds an official archive
             (`cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`), the unpacked batches of one, or
             the images of CIFAR-10 as `train/<class>/<image>` and `test/<class>/<image>`; or of
-            such an archive itself. Blanks and quotation marks around it are dropped.
-        timeout: Seconds, > 0, that the network may be silent.
+            such an archive itself. How it may be typed: `utils.location.clean_location` and
+            `utils.data.lookup.find_path`.
+        timeout: Seconds, above 0 and at most 3,600, that the network may be silent.
         report: Function that takes one line of text, for progress and warnings.
 
     Returns:
@@ -75,7 +63,7 @@ def load_dataset(source="auto", *, timeout=20.0, report=print):
             report("=" * 80)
             dataset = _load_shapes()
     else:
-        dataset = _load_local(name, report)
+        dataset = load_local(name, report)
     report(
         f"Data: {dataset.source}; {len(dataset.y_train):,} training and "
         f"{len(dataset.y_test):,} test images"
@@ -95,7 +83,7 @@ def _load_official(timeout, report):
     tried = []
     folders = _cache_folders()
     for folder in folders:
-        found = _find_official(folder)
+        found = find_official(folder)
         if not found:
             tried.append(f"Keras cache {folder}: neither an archive nor its batches are there")
         for path, read, edition, source in found:
@@ -106,7 +94,7 @@ def _load_official(timeout, report):
             else:
                 return Dataset(*arrays, CIFAR10_CLASSES, source)
     try:
-        path = _writable(folders) / _KERAS_ARCHIVES[0]
+        path = _writable(folders) / KERAS_ARCHIVES[0]
         report(f"Downloading CIFAR-10 ({PYTHON.size / 1e6:.0f} MB) from {PYTHON.url}")
         download(
             PYTHON.url,
@@ -128,76 +116,6 @@ def _load_official(timeout, report):
     )
 
 
-def _load_local(name, report):
-    """CIFAR-10 from a folder (or archive) of the user; `name` is a cleaned location."""
-    if is_address(name):
-        raise ValueError(
-            f"Data are read from a local folder, not from an address: {shown(name)}. Choose "
-            "cifar10, which downloads the official archive, or download the data and give the path."
-        )
-    path = Path(name)
-    # Unlike pathlib, os.path takes a name that is too long for one that does not exist.
-    if not name or not os.path.exists(path):
-        raise ValueError(
-            f"Unknown data source {shown(name)}: choose auto, cifar10, shapes, or the path of a "
-            f"local folder. There is no file or folder {shown(str(path.absolute()), limit=300)}."
-        )
-    if path.is_file():
-        return _load_file(path)
-    found = _find_official(path)
-    has_tree = (path / "train").is_dir() or (path / "test").is_dir()
-    if found:
-        (taken, read, edition, source), *others = found
-        # One copy is as good as another, since each is compared with its hash before it is used.
-        left = [str(other) for other, *_ in others] + ["train/ and test/"] * has_tree
-        if left:
-            report(f"Reading {taken}; also there, not read: {', '.join(left)}")
-        return Dataset(*read(taken, edition), CIFAR10_CLASSES, source)
-    if has_tree:
-        *arrays, formats = read_image_tree(path, CIFAR10_CLASSES, report)
-        source = f"CIFAR-10, image folder ({' and '.join(sorted(formats))})"
-        return Dataset(*arrays, CIFAR10_CLASSES, source)
-    content = sorted(path.iterdir())
-    inner = [p for p in content if _find_official(p) or (p / "train").is_dir()]
-    raise ValueError(
-        f"The folder {path} holds no CIFAR-10 (first in it: {[p.name for p in content[:5]]}). "
-        + (f"Give {inner[0]} if that is meant. " if inner else "")
-        + f"Expected {_EXPECTED}."
-    )
-
-
-def _load_file(path):
-    """CIFAR-10 from an archive of the user, whatever its name."""
-    if any(path.name == name for edition in (PYTHON, BINARY) for name, _ in edition.batches):
-        raise ValueError(
-            f"{path} is one batch of six. Give the folder that holds all: {path.parent}"
-        )
-    with path.open("rb") as file:
-        kind = kind_of(file.read(300))
-    if kind != "a gzip archive":
-        raise ValueError(
-            f"{path} is {kind}, no official CIFAR-10 archive. Give the folder that holds "
-            f"{_EXPECTED}. Other archives must be unpacked first; the folder is then given."
-        )
-    named = [edition for edition in (PYTHON, BINARY) if edition.archive == path.name]
-    errors = []
-    for edition in named or [PYTHON, BINARY]:
-        try:
-            arrays = read_archive(path, edition)
-        except ValueError as error:
-            errors.append(str(error))
-        else:
-            return Dataset(*arrays, CIFAR10_CLASSES, _source_text(edition, "archive"))
-    raise ValueError("\n".join(errors))
-
-
-_EXPECTED = (
-    f"{PYTHON.archive} or {BINARY.archive}, or {PYTHON.folder}/ with {PYTHON.batches[0][0]} and so "
-    f"on, or {BINARY.folder}/ with {BINARY.batches[0][0]} and so on, or train/<class>/ and "
-    f"test/<class>/ with the classes {', '.join(CIFAR10_CLASSES)}"
-)
-
-
 def _cache_folders():
     """The folders where Keras keeps data sets, the preferred one first."""
     home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
@@ -216,30 +134,3 @@ def _writable(folders):
         if os.access(folder, os.W_OK):
             return folder
     raise OSError(f"no folder can be written to, of {', '.join(map(str, folders))}")
-
-
-def _find_official(folder):
-    """Every copy of the official files in `folder`: Python edition before binary, archives first.
-
-    Returns:
-        List of `(path, read, edition, source)`: `read(path, edition)` gives the four arrays.
-    """
-    found = []
-    for edition, archives, folders in (
-        (PYTHON, _KERAS_ARCHIVES, _KERAS_FOLDERS),
-        (BINARY, (), ()),
-    ):
-        # Unlike pathlib, os.path takes a folder that may not be entered for one without files.
-        for path in [folder / name for name in (*archives, edition.archive)]:
-            if os.path.isfile(path):
-                found.append((path, read_archive, edition, _source_text(edition, "archive")))
-        for path in [folder / name for name in (*folders, edition.folder, ".")]:
-            if any(os.path.isfile(path / name) for name, _ in edition.batches):
-                found.append((path, read_batches, edition, _source_text(edition, "batches")))
-    return found
-
-
-def _source_text(edition, what):
-    """The source of a `Dataset`; the Python edition needs no mention, since it is the usual one."""
-    binary = "binary " if edition.name == "binary" else ""
-    return f"CIFAR-10, official {binary}{what}"

@@ -4,10 +4,16 @@ The three are index arithmetic, so they compile on every backend, run on the dev
 network, and leave the host nothing to do but hand over raw batches.
 """
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 from utils.model.replicas import this_replica
+from utils.number_checks import check_real, check_whole
+
+MAX_SHIFT = 65_535  # pixels: far beyond any image, and far from the end of the integers
 
 
 @keras.saving.register_keras_serializable(package="assignment")
@@ -25,14 +31,14 @@ class Augment(keras.layers.Layer):
       rectangle is placed inside the image at once instead of being drawn until it fits.
 
     Args:
-        shift: int >= 0, the largest shift in pixels.
+        shift: int, 0 to `MAX_SHIFT`, the largest shift in pixels.
         flip: bool.
         erase_probability: float in [0, 1].
         erase_area: (low, high), share of the image's area, 0 < low <= high <= 1.
         erase_ratio: (low, high), height / width of the rectangle, 0 < low <= high.
-        erase_fill: (low, high), each a scalar or one value a channel. A rectangle is filled with
+        erase_fill: (low, high), each a finite scalar or one a channel. A rectangle is filled with
             low + u * (high - low), u uniform in [0, 1), one u a rectangle.
-        seed: int, the start of the layer's own random stream.
+        seed: int, 0 to 2^32 - 1, the start of the layer's own random stream.
 
     Raises:
         ValueError: on an argument outside its range.
@@ -52,21 +58,18 @@ class Augment(keras.layers.Layer):
     ):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
-        if shift < 0 or int(shift) != shift:
-            raise ValueError(f"shift must be a whole number of pixels, 0 or more, got {shift}.")
-        if not 0 <= erase_probability <= 1:
-            raise ValueError(f"erase_probability must lie in [0, 1], got {erase_probability}.")
-        if not 0 < erase_area[0] <= erase_area[1] <= 1:
-            raise ValueError(f"erase_area must satisfy 0 < low <= high <= 1, got {erase_area}.")
-        if not 0 < erase_ratio[0] <= erase_ratio[1]:
-            raise ValueError(f"erase_ratio must satisfy 0 < low <= high, got {erase_ratio}.")
-        self.shift = int(shift)
+        self.shift = check_whole("shift", shift, 0, MAX_SHIFT)
         self.flip = bool(flip)
-        self.erase_probability = float(erase_probability)
-        self.erase_area = tuple(erase_area)
-        self.erase_ratio = tuple(erase_ratio)
-        self.erase_fill = tuple(erase_fill)
-        self.seed = int(seed)
+        self.erase_probability = check_real("erase_probability", erase_probability, 0, 1)
+        self.erase_area, self.erase_ratio = _pair(erase_area), _pair(erase_ratio)
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
+            raise ValueError(f"erase_area must satisfy 0 < low <= high <= 1, got {erase_area}.")
+        if not 0 < self.erase_ratio[0] <= self.erase_ratio[1] < math.inf:
+            raise ValueError(
+                f"erase_ratio must satisfy 0 < low <= high, both finite, got {erase_ratio}."
+            )
+        self.erase_fill = _fill(erase_fill)
+        self.seed = check_whole("seed", seed, 0, 2**32 - 1)
         # Saved in no checkpoint: `utils.training.fit` sets its state at the start of every epoch.
         self.seed_generator = keras.random.SeedGenerator(self.seed)
 
@@ -152,3 +155,26 @@ class Augment(keras.layers.Layer):
             "erase_fill": self.erase_fill,
             "seed": self.seed,
         }
+
+
+def _pair(values):
+    """Two numbers as floats; two NaNs, which satisfy no comparison, for anything else."""
+    try:
+        low, high = values
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        return math.nan, math.nan
+
+
+def _fill(values):
+    """`erase_fill`, checked: a tuple of two, as it was passed."""
+    try:
+        low, high = values
+        good = all(np.ndim(value) < 2 and np.isfinite(value).all() for value in (low, high))
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(
+            f"erase_fill must be (low, high), each a finite number or one a channel, got {values}."
+        )
+    return low, high

@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, regularizers
 
 from utils.model.batch_norm import FusedBatchNormalization
+from utils.number_checks import check_real, check_whole
 from utils.text_table import align_columns
 
 # Channels inside and at the end of a bottleneck, for the stages at 32x32, 16x16 and 8x8 pixels.
@@ -127,16 +128,15 @@ def _check_arguments(depth, num_classes, input_shape, l2, bn_momentum):
             f"depth must be 9n + 2 with n >= 1 (11, 20, 29, 38, 47, 56, 110, 164, ...), "
             f"got {depth!r}."
         )
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
-    if len(input_shape) != 3 or input_shape[0] % 4 or input_shape[1] % 4:
+    check_whole("num_classes", num_classes, 2)
+    sizes = [isinstance(one, (int, np.integer)) and one > 0 for one in input_shape]
+    if len(sizes) != 3 or not all(sizes) or input_shape[0] % 4 or input_shape[1] % 4:
         raise ValueError(
             f"input_shape must be (height, width, channels) with height and width multiples of 4 "
             f"(two stages halve the image), got {tuple(input_shape)}."
         )
-    if not l2 >= 0:
-        raise ValueError(f"l2 must be 0 or more, got {l2}.")
-    if not 0 <= bn_momentum < 1:
+    check_real("l2", l2, 0)
+    if not check_real("bn_momentum", bn_momentum, 0) < 1:
         raise ValueError(f"bn_momentum must be at least 0 and below 1, got {bn_momentum}.")
 
 
