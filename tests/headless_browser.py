@@ -19,7 +19,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import websocket
+
+websocket = pytest.importorskip("websocket", reason="websocket-client is not installed")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # The sandbox needs rights that containers lack; the other options keep the browser off the network.
@@ -150,7 +151,7 @@ class Browser:
     def axe(self):
         """Serious and critical findings of axe-core on the page: (rule, element, what to mend)."""
         self.run(axe_script())
-        found = self.run("axe.run().then((results) => results.violations)")
+        found = self.run("axe.run({ resultTypes: ['violations'] }).then((all) => all.violations)")
         return [
             (rule["id"], node["html"][:120], node["failureSummary"])
             for rule in found
