@@ -82,7 +82,7 @@ class Browser:
             raise RuntimeError(found["exceptionDetails"])
         return found["result"].get("value")
 
-    def wait_for(self, condition, seconds=20):
+    def wait_for(self, condition, seconds=60):
         """Waits until a JavaScript expression is true."""
         until = time.monotonic() + seconds
         while not self.run(condition):

@@ -37,7 +37,7 @@ def quick_maps(monkeypatch):
 
 def test_the_choice_is_said(network, dataset):
     page, choice = gallery.make_gallery(network, dataset, "Network: tiny.", of_class="cat")
-    assert choice == "All 12 images of class cat among 120 test images. Data: noise."
+    assert choice == "All 12 images of class cat (test set: 120 images). Data: noise."
     assert "<title>Heat maps of 12 images of class cat</title>" in page
     assert f"<p>{choice} Network: tiny.</p>" in page
     assert 'class="warning">These' not in page and "Left out to keep" not in page

@@ -39,6 +39,12 @@ def test_images_are_chosen_the_surest_first(choice, positions, what):
     assert (chosen.tolist(), said) == (positions, what)
 
 
+def test_all_images_take_the_place_of_mistakes_that_do_not_exist():
+    right = Predictions(PREDICTIONS.predicted, PREDICTIONS.probabilities)
+    chosen, said = choose_images(right, NAMES)
+    assert (chosen.tolist(), said) == ([3, 4, 0, 2, 1], "images, since there are no mistakes")
+
+
 @pytest.mark.parametrize(
     "choice, message",
     [

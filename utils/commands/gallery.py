@@ -59,7 +59,7 @@ def make_gallery(network, dataset, about_network, *, of_class=None, cell=None, m
     predictions = Predictions(every.labels[chosen], every.probabilities[chosen])
     whole = len(chosen) == len(found)
     count = f"All {len(found):,}" if whole else f"The surest {len(chosen):,} of {len(found):,}"
-    choice = f"{count} {what} among {len(every.labels):,} test images. Data: {dataset.source}."
+    choice = f"{count} {what} (test set: {len(every.labels):,} images). Data: {dataset.source}."
     images, wanted = dataset.x_test[chosen], wanted_classes(predictions)
     data = gallery_data(images, chosen, predictions, wanted, dataset.class_names)
     about = {
@@ -136,7 +136,7 @@ def load_network(dataset, runs=ROOT / "runs"):
 def main(arguments=None):
     """Parses the command line and writes the page; returns the exit status."""
     parser = command_parser("utils.commands.gallery", __doc__, "--data")
-    parser.set_defaults(data=load_settings().data)
+    parser.set_defaults(data=None)  # ASSIGNMENT_DATA, which `make gallery DATA=...` sets
     parser.add_argument("--class", dest="of_class", help="every test image of this class")
     parser.add_argument("--cell", metavar="TRUE,PREDICTED", help="one cell of the confusion matrix")
     parser.add_argument("--images", type=int, default=1000, metavar="N", help="at most N images")
@@ -145,9 +145,9 @@ def main(arguments=None):
 
 
 def _run(args):
-    quiet_backend()
-    dataset = load_dataset(args.data)
     started = time.monotonic()
+    quiet_backend()
+    dataset = load_dataset(load_settings("quick", args.data).data)  # of which only the data count
     network, text = load_network(dataset)
     choice = {"of_class": args.of_class, "cell": args.cell, "most": args.images}
     page, what = make_gallery(network, dataset, text, **choice)

@@ -29,5 +29,4 @@ function markScrolling() {
   }
 }
 
-markScrolling();
-addEventListener("resize", markScrolling);
+new ResizeObserver(markScrolling).observe(document.body); // now, and when it changes its size

@@ -38,6 +38,8 @@ class Wanted(NamedTuple):
 def choose_images(predictions, class_names, of_class=None, cell=None):
     """Positions of test images: all mistakes, one class, or one cell of the confusion matrix.
 
+    Where there are no mistakes, as with painted shapes, all images take their place.
+
     Args:
         predictions: `utils.training.evaluation.Predictions`.
         class_names: names of the classes.
@@ -70,6 +72,8 @@ def choose_images(predictions, class_names, of_class=None, cell=None):
         chosen, what = predictions.labels == true, f"images of class {class_names[true]}"
     else:
         chosen, what = ~predictions.correct, "mistakes"
+        if not chosen.any():
+            chosen, what = ~chosen, "images, since there are no mistakes"
     chosen = np.flatnonzero(chosen)
     if not len(chosen):
         raise ValueError(
