@@ -35,7 +35,7 @@ def quick_maps(monkeypatch):
     monkeypatch.setattr(gallery, "make_map_set", make)
 
 
-def test_the_choice_is_said(network, dataset):
+def test_the_choice_is_said(quick_maps, network, dataset):
     page, choice = gallery.make_gallery(network, dataset, "Network: tiny.", of_class="cat")
     assert choice == "All 12 images of class cat (test set: 120 images). Data: noise."
     assert "<title>Heat maps of 12 images of class cat</title>" in page
@@ -90,18 +90,21 @@ def test_the_network_suits_the_classes(dataset, tmp_path):
         gallery.load_network(dataset, tmp_path)
 
 
-@pytest.mark.parametrize("options", [["--class", "cat"], ["--class", "cat", "--images", "5"]])
-def test_command(options, quick_maps, network, dataset, monkeypatch, tmp_path, capsys):
+def test_command(network, dataset, monkeypatch, tmp_path, capsys):
+    """With real maps, of one layer."""
     monkeypatch.setenv("ASSIGNMENT_OUTPUT", str(tmp_path / "out"))
     monkeypatch.setenv("ASSIGNMENT_DATA", "a folder")
     monkeypatch.setattr(gallery, "load_dataset", {"a folder": dataset}.__getitem__)
     monkeypatch.setattr(gallery, "load_network", lambda dataset: (network, "Network: tiny."))
-    assert gallery.main(options) == 0
+    monkeypatch.setattr(gallery, "stage_layers", lambda model: {"last_relu": ("last one", 8)})
+    assert gallery.main(["--class", "cat", "--images", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Network: tiny." and "images of class cat" in lines[1]
+    assert lines[0] == "Network: tiny."
+    assert lines[1].startswith("The surest 5 of 12 images of class cat (test set: 120 images)")
     path = tmp_path / "out" / "gallery.html"
     assert lines[2].startswith("Written in ") and f": {path}, 0." in lines[2]
-    assert path.read_text().startswith("<!DOCTYPE html>")
+    page = path.read_text()
+    assert page.startswith("<!DOCTYPE html>") and "last one (8 × 8)</option>" in page
 
 
 def test_an_unknown_class_is_one_line(network, dataset, monkeypatch, capsys):

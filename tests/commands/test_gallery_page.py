@@ -195,6 +195,21 @@ def test_arrow_keys_walk_over_the_images(browser, sample):
     assert browser.run("document.querySelectorAll('.tile[tabindex=\"0\"]').length") == 1
 
 
+def test_the_focus_is_not_hidden_behind_the_chosen_image(running, path):
+    """On a phone that one stays on top of the window."""
+    running.open(path, 360, height=700)
+    running.wait_for(READY)
+    running.run("document.querySelector('[aria-selected=true]').focus()")
+    for key in ("End", "ArrowUp", "ArrowUp", "ArrowUp"):
+        running.press(key)
+        fixed, focused = (
+            running.run(f"document.{element}.getBoundingClientRect().toJSON()")
+            for element in ("getElementById('detail')", "activeElement")
+        )
+        assert fixed["top"] == 0 and fixed["bottom"] <= focused["top"]
+        assert focused["top"] < 700
+
+
 def test_images_are_described(browser, sample):
     labels = browser.run(
         "[...document.querySelectorAll('.tile')].map((t) => [t.number, t.ariaLabel])"
