@@ -18,10 +18,14 @@ endif
 export KERAS_BACKEND ?= tensorflow
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help run test faults peers bench lint readme colab colab-check clean setup
+# An option of a program, if the word was given on the command line: $(call option,IMAGES,images)
+option = $(if $(filter command line,$(origin $(1))),--$(2) "$($(1))")
+
+.PHONY: help run gallery test faults peers bench lint readme colab colab-check clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
+	@echo 'make gallery heat maps of many test images in one page, build/gallery.html'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
 	@echo 'make faults  kill, tear, fill the disk, fuzz: some 25 minutes; QUICK=1 only rehearses'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
@@ -36,6 +40,9 @@ help:
 	@echo '  PROFILE=full|quick       default: full on a GPU, else quick'
 	@echo '  DATA=cifar10|shapes|DIR  default: CIFAR-10 if it can be had, else painted shapes'
 	@echo '  OUTPUT=DIR               default: build'
+	@echo 'Options of make gallery: DATA, OUTPUT, and'
+	@echo '  CLASS=cat | CELL=cat,dog one class; or cats taken for dogs; default: all mistakes'
+	@echo '  IMAGES=N                 at most, default: 1000'
 	@echo 'Options of every target:'
 	@echo '  KERAS_BACKEND=jax        default: tensorflow'
 	@echo '  PYTHON=COMMAND           Python 3.10 to 3.13 that makes .venv; default: python3'
@@ -45,6 +52,9 @@ setup:
 
 run: setup
 	@$(PYTHON_ENV) -m utils.commands.execute $(NOTEBOOK)
+
+gallery: setup
+	@$(PYTHON_ENV) -m utils.commands.gallery $(call option,CLASS,class) $(call option,CELL,cell) $(call option,IMAGES,images)
 
 test: setup
 	@$(PYTHON_ENV) -m pytest --nbval-lax --numprocesses=2 --dist=loadfile

@@ -217,6 +217,13 @@ def test_options_reach_the_program(checkout):
     assert shown.endswith("profile=quick data=/a folder output=o p backend=jax")
 
 
+def test_options_of_the_gallery_count_on_the_command_line_only(checkout):
+    checkout.python()
+    shown = checkout.make("gallery", "CELL=cat,dog", "IMAGES=5", "DATA=x", CLASS="cat").stdout
+    words = "-m utils.commands.gallery --cell cat,dog --images 5 profile= data=x"
+    assert words in shown.splitlines()[-1]
+
+
 def test_variables_of_the_environment_reach_the_program_under_their_full_names_only(checkout):
     checkout.python()
     shown = checkout.make("run", DATA="x", OUTPUT="y", ASSIGNMENT_PROFILE="quick").stdout

@@ -184,3 +184,24 @@ def test_every_method_in_mixed_precision(images, method):
     maps = grad_cam(model, images, 3, method=method)
     assert maps.dtype == np.float32 and np.isfinite(maps).all()
     assert keras.backend.standardize_dtype(model.get_layer("last_relu").compute_dtype) == "bfloat16"
+
+
+def test_several_methods_share_a_gradient(model, images):
+    methods = ("layer-cam", "grad-cam")
+    together = GradCAM(model, INNER, methods)(images, 3)
+    assert together.maps.shape == (5, 2, 8, 8)
+    for number, method in enumerate(methods):
+        alone = GradCAM(model, INNER, method)(images, 3)
+        close(together.maps[:, number], alone.maps)
+        close(together.logits, alone.logits)
+
+
+@pytest.mark.parametrize("methods", [(), ("grad-cam", "gradcam"), None, 3])
+def test_methods_that_do_not_exist_are_refused(model, methods):
+    with pytest.raises(ValueError, match="method must be one of grad-cam, hires-cam"):
+        GradCAM(model, method=methods)
+
+
+def test_several_methods_with_one_that_asks_for_no_class_know_no_contrast(model, images):
+    with pytest.raises(ValueError, match="Eigen-CAM asks for no class"):
+        GradCAM(model, INNER, ("grad-cam", "eigen-cam"))(images, 3, contrast=2)

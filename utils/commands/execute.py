@@ -147,7 +147,7 @@ def execute(source, output, inplace=False):
         return status
 
     write_text(target, notebook_text(notebook))
-    write_text(page, standalone_html(notebook, source.stem))
+    write_text(page, standalone_html(notebook, source.stem, folder))
     partial.unlink(missing_ok=True)
     print(f"Executed in {time.time() - started:.0f} s. Results: {target} and {page}")
     print(describe_record(output, started))

@@ -1,30 +1,63 @@
-"""One HTML page of an executed notebook that can be opened anywhere, also without a network."""
+"""One HTML page of an executed notebook that can be opened anywhere, also without a network.
+
+nbconvert turns cells into HTML, without the scripts that its own page loads from public servers;
+title, contents, style and what a reader without a mouse or with a narrow window needs are added
+here. Formulas between dollar signs stay as they are: nothing is there to draw them.
+"""
 
 import re
 
-# nbconvert's own page without require.js, MathJax and Mermaid, which it would load from a
-# public server whenever the page is opened. Images on other servers give way to their alt text.
-STANDALONE_TEMPLATE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
+from markupsafe import Markup
+
+from utils.commands.page_template import fill_page
+
+# Cells alone. Figures bring their descriptions, which nbconvert's own template passes over.
+CELLS = """{% extends 'lab/base.html.j2' %}
+{% macro figure(output, kind) %}
+<img src="data:{{ kind }};base64,{{ output.data[kind] | escape_html }}"
+{%- set alt = output | get_metadata('alt', kind) %}
+{%- if alt is not none %} alt="{{ alt | escape_html }}"{% endif %}>
+{% endmacro %}
+{% block data_png %}{{ figure(output, 'image/png') }}{% endblock %}
+{% block data_jpg %}{{ figure(output, 'image/jpeg') }}{% endblock %}
 """
-REMOTE_IMAGE = re.compile(r"<img\b[^>]*\bsrc\s*=\s*[\"']?\s*(?:https?:)?//[^>]*>", re.IGNORECASE)
-ALT_TEXT = re.compile(r"\balt\s*=\s*\"([^\"]*)\"", re.IGNORECASE)
+REMOTE = re.compile(r"\s*(https?:)?//", re.IGNORECASE)
 
 
-def standalone_html(notebook, title):
+def standalone_html(notebook, title, folder="."):
     """One HTML page of a notebook that requests nothing from any server.
 
     Args:
         notebook: `nbformat.NotebookNode`.
-        title: str, the title of the page.
+        title: str, the title of the page where the notebook has no heading of the first level.
+        folder: path of the notebook's folder; images that its text names are taken from there.
 
     Returns:
-        The page as str.
+        The page as str. Images on other servers give way to their alternative text.
     """
-    from nbconvert import HTMLExporter  # slow to import, needed once, at the end
+    from bs4 import BeautifulSoup  # slow to import, needed once, at the end
+    from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(raw_template=STANDALONE_TEMPLATE)
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    return REMOTE_IMAGE.sub(lambda tag: (ALT_TEXT.search(tag[0]) or ["", ""])[1], page)
+    exporter = HTMLExporter(raw_template=CELLS, embed_images=True)
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    cells, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}})
+    soup = BeautifulSoup(cells, "html.parser")
+    for link in soup.select("a.anchor-link"):  # a mark beside each heading
+        link.decompose()
+    for image in soup("img"):
+        if REMOTE.match(image.get("src", "")):
+            image.replace_with(image.get("alt", ""))
+    for table in soup("table"):
+        table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+    headings = [heading for heading in soup(["h1", "h2", "h3"]) if heading.get("id")]
+    contents = [
+        {"level": heading.name, "id": heading["id"], "text": heading.get_text()}
+        for heading in headings
+    ]
+    titles = [entry["text"] for entry in contents if entry["level"] == "h1"]
+    return fill_page(
+        "html_page.html.jinja",
+        title=titles[0] if titles else title,
+        contents=[entry for entry in contents if entry["level"] != "h1"],
+        cells=Markup(soup),
+    )

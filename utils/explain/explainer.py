@@ -30,7 +30,8 @@ class GradCAM:
             ends in probabilities, the logits before them are explained.
         layer: name of a layer with a spatial output, or the layer, by default
             `default_layer(model)`; see `utils.explain.graph.Graph` for names.
-        method: `"grad-cam"`, or another of `utils.explain.methods.HOOKS`.
+        method: `"grad-cam"`, or another of `utils.explain.methods.HOOKS`; or a tuple of them, whose
+            maps cost one gradient together and lie beside each other, (N, methods, h, w).
         score: callable, logits (n, classes) to scores (n,) of `keras.ops`, to explain instead of a
             class, or None.
 
@@ -40,7 +41,10 @@ class GradCAM:
     """
 
     def __init__(self, model, layer=None, method="grad-cam", *, score=None):
-        if method not in HOOKS:
+        several = isinstance(method, (tuple, list))
+        self._methods = tuple(method) if several else (method,)
+        unknown = [name for name in self._methods if name not in HOOKS]
+        if unknown or not self._methods:
             raise ValueError(f"method must be one of {', '.join(HOOKS)}, got {method!r}.")
         graph = Graph(model)
         self.layer, self.method = graph.default_layer() if layer is None else layer, method
@@ -59,7 +63,7 @@ class GradCAM:
             explained,
             self._head.logits,
             _checked(score) if score else _class_score,
-            HOOKS[method],
+            _beside_each_other(self._methods) if several else HOOKS[method],
         )
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
@@ -71,7 +75,7 @@ class GradCAM:
         images = check_images(images, self._input_shape, self._input_dtype)
         if self._own_score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
-        if self.method == "eigen-cam" and contrast is not None:
+        if "eigen-cam" in self._methods and contrast is not None:
             raise ValueError("Eigen-CAM asks for no class, so it knows no contrast; leave it out.")
         number = max(self._head.classes, 2)
         wanted = check_classes(targets, len(images), "targets", number)
@@ -89,6 +93,15 @@ class GradCAM:
         maps = maps if signed else np.maximum(maps, 0)
         chosen = np.where(wanted < 0, predicted_classes(logits), wanted)
         return Explanation(maps, logits, np.full(len(images), -1) if self._own_score else chosen)
+
+
+def _beside_each_other(methods):
+    """A hook that gives the maps of several methods in their order, (N, methods, h, w)."""
+
+    def hook(activations, gradients):
+        return ops.stack([HOOKS[name](activations, gradients) for name in methods], axis=1)
+
+    return hook
 
 
 def _class_score(logits, targets, contrast):
