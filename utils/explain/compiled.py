@@ -4,6 +4,8 @@ TensorFlow takes any number of images without a new compilation, JAX compiles fo
 size, and PyTorch runs eagerly. Weights are read at each call, not when it is compiled.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -96,7 +98,7 @@ def compile_gradient(calls, image, explained, logits, score, hook):
         values = values | {explained: activations}
         run_calls(behind, values)
         found = values[logits]
-        found = ops.reshape(ops.cast(found, "float32"), (-1, found.shape[-1]))
+        found = ops.reshape(ops.cast(found, "float32"), (-1, math.prod(found.shape[1:])))
         return ops.sum(score(found, targets, contrast)), found
 
     def weigh(activations, gradients):

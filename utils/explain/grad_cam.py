@@ -27,7 +27,7 @@ METHODS = (*HOOKS, "score-cam")
 
 # Explainers by model, layer and method, so that a second call compiles nothing. The keys are
 # weak and the values do not refer to the model: the entry goes when the model goes. Beside each
-# stands what the compilation has fixed, so that a model that was changed is compiled again.
+# stand the layers that it knows, so that a model that has got others is compiled again.
 _EXPLAINERS = weakref.WeakKeyDictionary()
 
 
@@ -142,17 +142,15 @@ def _explainer(model, layer, method, targets):
         )
     if callable(targets):
         return GradCAM(model, layer, method, score=targets)
-    if not isinstance(model, keras.Model) or not isinstance(layer, (str, type(None))):
+    if not isinstance(model, keras.Model) or not isinstance(layer, (str, keras.Layer, type(None))):
         return ScoreCAM(model, layer) if method == "score-cam" else GradCAM(model, layer, method)
-    kept, state = _EXPLAINERS.setdefault(model, {}), _state(model)
-    if (layer, method) not in kept or kept[layer, method][0] != state:
+    kept, parts = _EXPLAINERS.setdefault(model, {}), _layers(model)
+    if (layer, method) not in kept or kept[layer, method][0] != parts:
         one = ScoreCAM(model, layer) if method == "score-cam" else GradCAM(model, layer, method)
-        kept[layer, method] = state, one
+        kept[layer, method] = parts, one
     return kept[layer, method][1]
 
 
-def _state(model):
-    """What a compilation has fixed: layers, their activations and variables (not their values)."""
-    if isinstance(model, keras.Model):
-        return [_state(layer) for layer in model.layers]
-    return id(model), id(getattr(model, "activation", None)), *map(id, model.variables)
+def _layers(model):
+    """The layers of a model, nested models opened: a `Sequential` may get and lose some."""
+    return [_layers(one) if isinstance(one, keras.Model) else one for one in model.layers]

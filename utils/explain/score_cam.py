@@ -24,8 +24,10 @@ from utils.explain.checks import (
     predicted_classes,
 )
 from utils.explain.compiled import compile_forward
+from utils.explain.effects import LINKS
 from utils.explain.graph import Graph
-from utils.explain.logits import LINKS, check_logits, find_logits, needed
+from utils.explain.layer_state import LayerState
+from utils.explain.logits import check_logits, find_logits, needed
 from utils.explain.overlay import resize_maps
 
 
@@ -40,15 +42,20 @@ class ScoreCAM:
     """
 
     def __init__(self, model, layer=None):
-        graph = Graph(model)
-        self.layer = graph.default_layer() if layer is None else layer
+        self._graph = Graph(model)
+        self.layer = self._graph.default_layer() if layer is None else layer
+        self._input_shape, self._input_dtype = self._graph.input_shape, self._graph.input_dtype
+        self._state = LayerState(self._graph.calls)
+        self._compile()
+
+    def _compile(self):
+        graph, image = self._graph, self._graph.specs[0]
         explained = graph.find(self.layer)
         self._head = find_logits(graph)
-        self._input_shape, self._input_dtype = graph.input_shape, graph.input_dtype
-        image = graph.specs[0]
         self._channels = compile_forward(needed(graph.calls, explained), image, [explained])
         self._logits = compile_forward(self._head.calls, image, [self._head.logits])
         self._hidden = _hidden_pixels(graph.calls)
+        self._is_new = True
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
         """Explains images; arguments as for `utils.explain.grad_cam.grad_cam`.
@@ -65,6 +72,9 @@ class ScoreCAM:
         number = max(self._head.classes, 2)
         wanted = check_classes(targets, len(images), "targets", number)
         check_batch_size(batch_size)
+        if self._state.has_changed():
+            self._compile()
+            self._state.update()
         size = self._input_shape[0] or batch_size
         few = self._input_shape[0] or min(size, len(images))
         logits = self._compute_logits(images, few)
@@ -80,6 +90,9 @@ class ScoreCAM:
             for image, channels, target in zip(images, activations, classes)
         ]
         maps = np.stack(maps).astype("float32")
+        if self._is_new:  # a layer may note something down while it is compiled
+            self._state.update()
+        self._is_new = False
         check_finite(maps)
         return Explanation(maps if signed else np.maximum(maps, 0), logits, classes)
 
