@@ -56,8 +56,8 @@ class GradCAM:
         self._head = find_logits(graph)
         if all(explained not in call.outputs for call in self._head.calls):
             raise ValueError(
-                f"Layer {self.layer!r} lies behind the logits, which are what is explained. Name "
-                f"one before them; the default is {graph.default_layer()!r}."
+                f"The logits, which are what is explained, do not depend on layer {self.layer!r}: "
+                f"it lies behind them, or on a way to another output{graph.advice()}."
             )
         self._explain = compile_gradient(
             self._head.calls,
@@ -66,6 +66,7 @@ class GradCAM:
             self._head.logits,
             _checked(self._score) if self._score else _class_score,
             HOOKS[self.method],
+            needs_gradient=self.method != "eigen-cam",
         )
         self._is_new = True
 

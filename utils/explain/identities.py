@@ -8,7 +8,8 @@ from utils.explain.checks import check_images
 from utils.explain.compiled import compile_forward
 from utils.explain.explainer import GradCAM
 from utils.explain.graph import Graph
-from utils.explain.logits import find_logits, needed
+from utils.explain.keras_graph import needed
+from utils.explain.logits import find_logits
 
 
 def cam_identity_gap(model, images, targets=None):
@@ -89,6 +90,6 @@ def _pooling_head(graph):
     ):
         raise ValueError(
             f"The identity holds for a model that ends in {name!r}, global average pooling and one "
-            f"Dense layer of logits; this one ends in {pool.name!r}, {dense.name!r}."
+            f"Dense layer of logits; this one ends in {behind[1].path!r}, {behind[0].path!r}."
         )
     return value, dense

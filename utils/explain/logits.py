@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.explain.bare_layer import BareLayer, activation_apart
 from utils.explain.effects import LINKS, effect_of, squashes
-from utils.explain.keras_graph import Call, Slot
+from utils.explain.keras_graph import Call, Slot, needed
 from utils.explain.remedies import cut, instead_of
 
 
@@ -73,16 +73,6 @@ class Negative:
 
     def __call__(self, x):
         return -x
-
-
-def needed(calls, *values):
-    """The calls that lead to values, in their order."""
-    wanted, kept = set(values), []
-    for call in reversed(calls):
-        if wanted & set(call.outputs):
-            wanted |= set(call.inputs)
-            kept.append(call)
-    return kept[::-1]
 
 
 def check_logits(head, logits):

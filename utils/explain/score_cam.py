@@ -26,8 +26,9 @@ from utils.explain.checks import (
 from utils.explain.compiled import compile_forward
 from utils.explain.effects import LINKS
 from utils.explain.graph import Graph
+from utils.explain.keras_graph import needed
 from utils.explain.layer_state import LayerState
-from utils.explain.logits import check_logits, find_logits, needed
+from utils.explain.logits import check_logits, find_logits
 from utils.explain.overlay import resize_maps
 
 
