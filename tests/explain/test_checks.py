@@ -54,6 +54,14 @@ def test_gray_images_without_an_axis_of_channels():
     np.testing.assert_array_equal(grad_cam(gray, images), grad_cam(gray, images[..., None]))
 
 
+def test_one_image_of_three_channels_is_no_stack_of_gray_ones(pixels):
+    x = keras.Input((None, None, 1))
+    gray = keras.Model(x, classify(layers.Conv2D(4, 3, padding="same")(x)))
+    with pytest.raises(ValueError, match=r"takes 1 channels.*One image is image\[None\]"):
+        grad_cam(gray, pixels[0])
+    assert grad_cam(gray, pixels[..., 0]).shape == (3, 16, 16)
+
+
 LABELS = {
     "list": [2, 0, 1],
     "column": np.array([[2], [0], [1]]),

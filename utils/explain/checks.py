@@ -71,7 +71,7 @@ def _stacked(arrays, name):
     return np.stack(arrays) if arrays else np.empty(0)
 
 
-def check_images(images, shape, dtype):
+def check_images(images, shape, dtype, takes_pixels=False):
     """The images as a model takes them: its dtype, floats rounded for whole pixels.
 
     Args:
@@ -79,13 +79,15 @@ def check_images(images, shape, dtype):
             axis where the model takes one channel.
         shape: shape of the model's input, with the batch.
         dtype: str, of the model's input.
+        takes_pixels: bool, whether the model itself scales pixels of 0..255.
 
     Raises:
-        ValueError: on another form or shape, no image, NaN, infinity, or values outside of 0..255
-            for a model that takes whole pixels.
+        ValueError: on another form or shape, no image, NaN, infinity, or values that are not in
+            0..255 for a model that takes pixels.
     """
     images, wanted = to_array(images, "images"), shape[1:]
-    if len(wanted) == 3 and wanted[-1] == 1 and images.ndim == 3 and images.shape[-1] != 1:
+    gray = len(wanted) == 3 and wanted[-1] == 1 and images.ndim == 3
+    if gray and (images.shape[-1] not in CHANNELS or images.shape[1:] == wanted[:2]):
         images = images[..., None]  # as Keras itself takes gray images
     fits = images.ndim == len(shape) and all(
         want in (None, got) for want, got in zip(wanted, images.shape[1:], strict=True)
@@ -100,13 +102,14 @@ def check_images(images, shape, dtype):
     if not np.isfinite(images).all():
         bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
         raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
-    if "int" in dtype and images.dtype.name != dtype:
+    if takes_pixels or ("int" in dtype and images.dtype.name != dtype):
         low, high, whole = images.min(), images.max(), np.array_equal(images, images.round())
         if low < 0 or high > 255 or (high <= 1 and not whole):
             raise ValueError(
                 f"The model takes pixels in 0..255, got values from {low} to {high}. Pass "
                 "raw pixels: the model normalizes them itself."
             )
+    if "int" in dtype:
         images = images.round()
     return images.astype(dtype, copy=False)
 

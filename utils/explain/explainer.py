@@ -76,7 +76,7 @@ class GradCAM:
         Returns:
             `utils.explain.checks.Explanation`.
         """
-        images = check_images(images, self._graph.input_shape, self._graph.input_dtype)
+        images = check_images(images, *self._graph.input)
         if self._score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
         if self.method == "eigen-cam" and contrast is not None:
@@ -89,7 +89,7 @@ class GradCAM:
             self._compile()
             self._state.update()
         batches = -(-len(images) // batch_size)
-        size = self._graph.input_shape[0] or -(-len(images) // batches)
+        size = self._graph.input.shape[0] or -(-len(images) // batches)
         parts = [
             self._explain(images[rows], wanted[rows], against[rows])
             for rows in fixed_batches(len(images), size)

@@ -1,8 +1,10 @@
 """The calls of a model in one list: finds a layer by name, and the one to explain by default."""
 
 import difflib
+from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import layers
 
 from utils.explain.keras_graph import Cast, has_graph, needed, parts_of, read_calls
@@ -16,6 +18,14 @@ UNCHANGED = (
     layers.GaussianDropout,
     layers.Identity,
 )
+
+
+class Input(NamedTuple):
+    """What a model takes."""
+
+    shape: tuple  # (batch, height, width, channels), None where it is not fixed
+    dtype: str
+    takes_pixels: bool  # whether its first layer divides by 255 or the like
 
 
 class Graph:
@@ -34,8 +44,7 @@ class Graph:
     Attributes:
         calls: list of `utils.explain.keras_graph.Call`, each after those whose values it takes.
         output: int, the number of the value that the model gives; its input is value 0.
-        input_shape: tuple, (batch, height, width, channels), None where it is not fixed.
-        input_dtype: str.
+        input: `Input`, what the model takes.
         specs: dict from the number of a value to its `keras.KerasTensor` (shape, dtype).
         names: dict from name to (number of the value, operation), for every call.
         needed: list of the `Call` that lead to the output.
@@ -48,14 +57,14 @@ class Graph:
         _check_model(model)
         self.model_name = model.name
         self.calls, (self.output,), ends = read_calls(model)
-        self.input_shape, self.input_dtype = model.inputs[0].shape, model.inputs[0].dtype
         self.specs = {0: model.inputs[0]}
         for call in self.calls:
             self.specs.update(zip(call.outputs, call.specs))
         self.needed = needed(self.calls, self.output)
-        used = {self.output}.union(*(call.inputs for call in self.needed))
-        self.names = _names(self.calls, ends, used)
+        self.names = _names(self.calls, ends, self.needed, self.output)
         _check_input(model, self.calls)
+        image = model.inputs[0]
+        self.input = Input(image.shape, image.dtype, any(map(_scales_pixels, self.calls)))
         first = [
             name
             for name, (_, operation) in self.names.items()
@@ -213,14 +222,23 @@ def _check_input(model, calls):
         )
 
 
-def _names(calls, ends, used):
+def _scales_pixels(call):
+    """Whether a call divides the images by 255, 127.5 or the like."""
+    first = call.inputs == (0,) and isinstance(call.operation, layers.Rescaling)
+    return first and 0.002 < np.max(np.abs(call.operation.scale)) < 0.02
+
+
+def _names(calls, ends, needed_calls, output):
     """(value, operation) of every call and of every nested model, by name."""
     found = {}
     given = [(c.path, c.outputs, c.operation) for c in calls if not isinstance(c.operation, Cast)]
     # A nested model's name means what it gives.
     given += [(path, *one) for path, each in ends.items() for one in each]
     for path, values, operation in given:
-        values = [value for value in values if value in used] or values[:1]
+        if len(values) > 1:  # those that the output of the model needs, outside of a nested model
+            outside = [call for call in needed_calls if not call.path.startswith(f"{path}/")]
+            used = {output}.union(*(call.inputs for call in outside))
+            values = [value for value in values if value in used] or values[:1]
         found.setdefault(path, []).extend((value, operation) for value in values)
     names = {}
     for path, each in found.items():

@@ -68,7 +68,8 @@ def cascading_randomization(
             "gives other logits: a layer has a state that is in neither. Put it into get_config, "
             "or into a weight (add_weight)."
         )
-    top_down = list(zip(_layers_with_weights(copy), _layers_with_weights(random)))[::-1]
+    pairs = zip(_layers_with_weights(copy), _layers_with_weights(random))
+    top_down = [(one, other) for one, other in pairs if one[1] is not other[1]][::-1]
     ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
     correlations, parts = [], list(zip([0, *ends], ends, strict=False))
     for start, end in progress(parts, "random layers: stage"):
@@ -106,12 +107,19 @@ def randomized(model, seed=0):
         `keras.Model`.
 
     Raises:
-        ValueError: when a layer with weights cannot be rebuilt from its configuration.
+        ValueError: when a layer with weights cannot be rebuilt from its configuration, or has
+            kernels of whole numbers (quantized).
     """
+    for name, layer in _layers_with_weights(model):
+        if any("int" in weight.dtype and len(weight.shape) >= 2 for weight in layer.weights):
+            raise ValueError(
+                f"Layer {name!r} is quantized: of its whole numbers and their scale no random "
+                "kernels are drawn. Take the model as it was before model.quantize(...)."
+            )
     copy, rng = _copy(model), np.random.default_rng(seed)
     shared = {id(weight) for weight in model.weights}
     for weight in copy.weights:
-        if len(weight.shape) >= 2 and "seed" not in weight.path and id(weight) not in shared:
+        if len(weight.shape) >= 2 and id(weight) not in shared:
             fan_in = np.prod(weight.shape[:-1])
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
     return copy

@@ -45,7 +45,6 @@ class ScoreCAM:
     def __init__(self, model, layer=None):
         self._graph = Graph(model)
         self.layer = self._graph.default_layer() if layer is None else layer
-        self._input_shape, self._input_dtype = self._graph.input_shape, self._graph.input_dtype
         self._state = LayerState(self._graph.calls)
         self._compile()
 
@@ -69,21 +68,21 @@ class ScoreCAM:
                 "Score-CAM weighs probabilities, of which the difference of two classes is none; "
                 'use contrast with a method that takes gradients, such as "grad-cam".'
             )
-        images = check_images(images, self._input_shape, self._input_dtype)
+        images = check_images(images, *self._graph.input)
         number = max(self._head.classes, 2)
         wanted = check_classes(targets, len(images), "targets", number)
         check_batch_size(batch_size)
         if self._state.has_changed():
             self._compile()
             self._state.update()
-        size = self._input_shape[0] or batch_size
-        few = self._input_shape[0] or min(size, len(images))
+        size = self._graph.input.shape[0] or batch_size
+        few = self._graph.input.shape[0] or min(size, len(images))
         logits = self._compute_logits(images, few)
         check_finite(logits)
         check_logits(self._head, logits)
         classes = np.where(wanted < 0, predicted_classes(logits), wanted)
         activations = _in_batches(self._channels, images, few).astype("float32")
-        size = self._input_shape[0] or min(size, activations.shape[-1])
+        size = self._graph.input.shape[0] or min(size, activations.shape[-1])
         hidden = np.broadcast_to(self._hidden, images[:1].shape)
         start = self._probabilities(hidden, size)[0]
         maps = [
@@ -109,9 +108,9 @@ class ScoreCAM:
 
     def _probabilities(self, images, size):
         """Probabilities of two or more classes, float32 (n, classes)."""
-        if "int" in self._input_dtype:
+        if "int" in self._graph.input.dtype:
             images = np.rint(images).clip(0, 255)
-        logits = self._compute_logits(images.astype(self._input_dtype), size)
+        logits = self._compute_logits(images.astype(self._graph.input.dtype), size)
         found = keras.ops.convert_to_numpy(LINKS[self._head.link](logits))
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
