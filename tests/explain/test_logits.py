@@ -161,6 +161,10 @@ def test_probabilities_without_a_way_back_are_refused(pixels, build, message):
         grad_cam(randomize(small(build)), pixels)
 
 
+def shares(x):
+    return x / ops.sum(x, axis=-1, keepdims=True)
+
+
 def cool(z):
     return ops.softmax(z / 9)
 
@@ -180,6 +184,11 @@ def follow(model, error):
         lambda x: 100 * dense(4, "softmax")(pooled(x)),
         lambda x: ops.square(dense(4, "softmax")(pooled(x))),
         lambda x: ops.normalize(ops.square(dense(4)(pooled(x))), axis=-1, order=1),
+        lambda x: shares(ops.relu(dense(4)(pooled(x))) + 1e-3),
+        lambda x: shares(dense(4, "softmax")(pooled(x)) * np.arange(1.0, 5)),  # other priors
+        lambda x: (ops.tanh(dense(4)(pooled(x))) + 1) / 2,
+        lambda x: dense(4, "softmax")(pooled(x))[:, 1:],
+        lambda x: ops.softmax(dense(4)(pooled(x)))[:, 1:],
     ],
 )
 def test_the_proposed_model_is_explained_by_its_logits(pixels, build):

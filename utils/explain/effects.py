@@ -70,12 +70,9 @@ def activation_effect(call):
     return link_between(given, to_numpy(activation(ops.convert_to_tensor(given))))
 
 
-def squashes(call, specs):
-    """Whether a call gives numbers from 0 to 1 even for inputs far from 0."""
-    if len(call.inputs) != 1:
-        return False
-    (value,) = call.inputs
-    found = run([call], {value: 30 * random_input(specs[value])}, call.outputs[0])
+def squashes(calls, start, end, spec):
+    """Whether calls give numbers from 0 to 1 even for inputs far from 0; arguments: `effect_of`."""
+    found = run(calls, {start: 30 * random_input(spec)}, end)
     return found is not None and found.min() >= 0 and 0 < found.max() <= 1 + 1e-3
 
 

@@ -48,20 +48,22 @@ def find_logits(graph):
     value, link, other_side = _go_back(graph.output, calls, makers, specs)
     classes, made = math.prod(specs[value].shape[1:]), makers.get(value)
     sure = made is None or isinstance(made.operation, BareLayer) or _is_linear(made)
-    if not sure and squashes(made, specs):
-        raise ValueError(
-            f"{made.path!r} gives numbers from 0 to 1 whatever it takes, so the model ends in "
-            "probabilities; Grad-CAM needs the gradient of the logit. Explain a model that shares "
-            f"the other layers and ends in logits: {instead_of(made)}"
-        )
-    probabilities, others = ([], []) if sure else _sources(value, makers, specs)
-    _check_sources(probabilities, others, specs, classes)
+    probabilities, others = [], []
+    if not sure:
+        if _squashes(made, specs):
+            _refuse_squashed(f"{made.path!r} gives", instead_of(made))
+        probabilities, others = _sources(value, makers, specs)
+        _check_sources(probabilities, others, specs, classes)
+        for start, block in _blocks(value, calls, makers):
+            if start in makers and squashes(block, start, value, specs[start]):
+                last = makers[start]
+                _refuse_squashed(f"The calls after {last.path!r} give", f"{cut(last, 'output')}.")
     if other_side:  # of two classes: what the model gives is the probability of the other one
         negative = max(specs) + 1
         call = Call(Negative(), "negative", (Slot(value),), {}, (value,), (negative,), ())
         calls, value = [*calls, call], negative
-    instead = others and not _has_weights(made)
-    remedy = f"{cut(others[0], 'output')}." if instead else instead_of(made) if made else ""
+    source = [] if made is None or _has_weights(made) else [*probabilities, *others]
+    remedy = f"{cut(source[0], 'output')}." if source else instead_of(made) if made else ""
     link = _link_of(link, classes)
     return Head(needed(calls, value), value, classes, link, sure, bool(probabilities), remedy)
 
@@ -135,11 +137,10 @@ def _go_back(output, calls, makers, specs):
         (value, link, other side): its number; the name in `LINKS` of what is made of it at last,
         or None; and whether a high value speaks for the first one of two classes.
     """
-    order = {value: position for position, call in enumerate(calls) for value in call.outputs}
     value, link, other_side, tail = output, None, False, []
     found = True
     while found:
-        for start, block in _blocks(value, makers, order):
+        for start, block in _blocks(value, calls, makers):
             found = effect_of(block, start, value, specs[start])
             whole = effect_of(block + tail, start, output, specs[start]) if link else None
             if whole in LINKS:  # such as softmax(z - max(z)), step by step
@@ -154,12 +155,13 @@ def _go_back(output, calls, makers, specs):
     return value, link, other_side
 
 
-def _blocks(value, makers, order):
+def _blocks(value, calls, makers):
     """Goes back through calls without weights: each value that all ways to this one pass.
 
     Yields:
         (start, calls): its number, and the calls from there.
     """
+    order = {value: position for position, call in enumerate(calls) for value in call.outputs}
     waiting, block = {value}, []
     while waiting:
         last = max(waiting, key=lambda one: order.get(one, -1))
@@ -216,12 +218,27 @@ def _sources(value, makers, specs):
     def is_probability(call):
         single = len(call.inputs) == 1 and not _has_weights(call)
         effect = single and effect_of([call], *call.inputs, call.outputs[0], specs[call.inputs[0]])
-        return effect in LINKS or squashes(call, specs)
+        return effect in LINKS or _squashes(call, specs)
 
     probabilities, others = [], []
     for call in _behind(value, makers, lambda call: _has_weights(call) or is_probability(call)):
         (probabilities if is_probability(call) else others).append(call)
     return probabilities, others
+
+
+def _squashes(call, specs):
+    if len(call.inputs) != 1:
+        return False
+    (value,) = call.inputs
+    return squashes([call], value, call.outputs[0], specs[value])
+
+
+def _refuse_squashed(what, remedy):
+    raise ValueError(
+        f"{what} numbers from 0 to 1 whatever is put in, so the model ends in probabilities; "
+        "Grad-CAM needs the gradient of the logit. Explain a model that shares the other layers "
+        f"and ends in logits: {remedy}"
+    )
 
 
 def _check_sources(probabilities, others, specs, classes):
