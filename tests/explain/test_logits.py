@@ -325,14 +325,14 @@ def zero_and(z):
 def test_both_sides_of_a_sigmoid(pixels, name):
     speaks_for, build = TWO_SIDES[name]
     model = randomize(small(build))
-    positive = logit_maps(model, pixels, 0)
+    explain, positive = GradCAM(model), logit_maps(model, pixels, 0)
     for target in (0, 1):
-        maps = grad_cam(model, pixels, target, **RAW)
+        maps = explain(pixels, target, signed=True).maps
         expected = positive if target == speaks_for else -positive
         np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
-    explanation, given = GradCAM(model)(pixels), model.predict_on_batch(pixels)
-    first = given[:, -1] > (np.log(0.5) if name == "log-sigmoid" else 0.5)
-    np.testing.assert_array_equal(explanation.targets, first)
+    last = model.predict_on_batch(pixels)[:, -1]  # of class 1
+    predicted = last > (np.log(0.5) if name == "log-sigmoid" else 0.5)
+    np.testing.assert_array_equal(explain(pixels).targets, predicted)
 
 
 def test_score_cam_of_the_two_sides_of_a_sigmoid_are_opposite(pixels):

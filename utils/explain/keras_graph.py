@@ -136,6 +136,11 @@ def needed(calls, *values):
     return kept[::-1]
 
 
+def has_weights(call):
+    """Whether a call is that of a layer with weights."""
+    return bool(getattr(call.operation, "weights", ()))
+
+
 def parts_of(operation):
     """An operation and, of a layer, the layers within it."""
     within = getattr(operation, "_flatten_layers", lambda: [operation])

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from keras import ops
 
 from utils.explain.bare_layer import BareLayer, activation_apart
 from utils.explain.effects import LINKS, effect_of, squashes
-from utils.explain.keras_graph import Call, Slot, needed
+from utils.explain.keras_graph import Call, Slot, has_weights, needed
 from utils.explain.remedies import cut, instead_of
 
 
@@ -60,21 +61,12 @@ def find_logits(graph):
                 _refuse_squashed(f"The calls after {last.path!r} give", f"{cut(last, 'output')}.")
     if other_side:  # of two classes: what the model gives is the probability of the other one
         negative = max(specs) + 1
-        call = Call(Negative(), "negative", (Slot(value),), {}, (value,), (negative,), ())
+        call = Call(ops.negative, "negative", (Slot(value),), {}, (value,), (negative,), ())
         calls, value = [*calls, call], negative
-    source = [] if made is None or _has_weights(made) else [*probabilities, *others]
+    source = [] if made is None or has_weights(made) else [*probabilities, *others]
     remedy = f"{cut(source[0], 'output')}." if source else instead_of(made) if made else ""
     link = _link_of(link, classes)
     return Head(needed(calls, value), value, classes, link, sure, bool(probabilities), remedy)
-
-
-class Negative:
-    """The logit of the other one of two classes."""
-
-    name = "negative"
-
-    def __call__(self, x):
-        return -x
 
 
 def check_logits(head, logits):
@@ -120,7 +112,7 @@ def _activations_apart(graph):
         (calls, specs): a list of `Call`, and a dict from number to `keras.KerasTensor`.
     """
     makers = {value: call for call in graph.calls for value in call.outputs}
-    ends = {call.outputs[0] for call in _behind(graph.output, makers, _has_weights)}
+    ends = {call.outputs[0] for call in _behind(graph.output, makers, has_weights)}
     calls, specs = [], dict(graph.specs)
     for call in graph.calls:
         between = max(specs) + 1
@@ -138,21 +130,31 @@ def _go_back(output, calls, makers, specs):
         or None; and whether a high value speaks for the first one of two classes.
     """
     value, link, other_side, tail = output, None, False, []
-    found = True
-    while found:
-        for start, block in _blocks(value, calls, makers):
-            found = effect_of(block, start, value, specs[start])
-            whole = effect_of(block + tail, start, output, specs[start]) if link else None
-            if whole in LINKS:  # such as softmax(z - max(z)), step by step
-                link, other_side = whole, whole == "1 - sigmoid"
-            elif found in LINKS:
-                link, other_side = link or found, other_side != (found == "1 - sigmoid")
-            if found or whole in LINKS:
-                found, value, tail = True, start, block + tail
-                break
-        else:
-            found = False
+    while step := _step_back(value, output, tail, calls, makers, specs):
+        value, block, found, whole = step
+        tail = block + tail
+        if whole in LINKS:
+            link, other_side = whole, whole == "1 - sigmoid"
+        elif found in LINKS:  # a softmax of a softmax, say
+            link, other_side = link or found, other_side != (found == "1 - sigmoid")
     return value, link, other_side
+
+
+def _step_back(value, output, tail, calls, makers, specs):
+    """The nearest value that this one, or the output, is the softmax of, the like, or a copy.
+
+    Returns:
+        (start, block, found, whole): its number, the calls from there, and their effect, without
+        and with the calls of `tail`, which lead to the output; None at the end of the way.
+    """
+    for start, block in _blocks(value, calls, makers):
+        if None not in specs[start].shape[1:]:
+            found = effect_of(block, start, value, specs[start])
+            # Such as softmax(z - max(z)), of which the second step alone is nothing known.
+            whole = effect_of(block + tail, start, output, specs[start]) if tail else found
+            if found or whole in LINKS:
+                return start, block, found, whole
+    return None
 
 
 def _blocks(value, calls, makers):
@@ -165,7 +167,7 @@ def _blocks(value, calls, makers):
     waiting, block = {value}, []
     while waiting:
         last = max(waiting, key=lambda one: order.get(one, -1))
-        if last not in makers or _has_weights(makers[last]):
+        if last not in makers or has_weights(makers[last]):
             return
         block.insert(0, makers[last])
         waiting = (waiting - set(makers[last].outputs)) | set(makers[last].inputs)
@@ -179,10 +181,6 @@ def _link_of(link, classes):
         return link
     one_by_one = link in ("sigmoid", "log-sigmoid", "1 - sigmoid")  # as for several labels
     return "sigmoid" if one_by_one or classes == 1 else "softmax"
-
-
-def _has_weights(call):
-    return bool(getattr(call.operation, "weights", ()))
 
 
 def _is_linear(call):
@@ -216,12 +214,12 @@ def _sources(value, makers, specs):
     """
 
     def is_probability(call):
-        single = len(call.inputs) == 1 and not _has_weights(call)
+        single = len(call.inputs) == 1 and not has_weights(call)
         effect = single and effect_of([call], *call.inputs, call.outputs[0], specs[call.inputs[0]])
         return effect in LINKS or _squashes(call, specs)
 
     probabilities, others = [], []
-    for call in _behind(value, makers, lambda call: _has_weights(call) or is_probability(call)):
+    for call in _behind(value, makers, lambda call: has_weights(call) or is_probability(call)):
         (probabilities if is_probability(call) else others).append(call)
     return probabilities, others
 

@@ -2,10 +2,12 @@
 
 import keras
 
+from utils.explain.keras_graph import has_weights
+
 
 def instead_of(call):
     """A model that ends in the logits that a call makes probabilities of."""
-    if not getattr(call.operation, "weights", ()):
+    if not has_weights(call):
         return f"where its input is the logits, {cut(call, 'input')}."
     return (
         "put a layer that has its weights, but gives logits, in its place: layer = "
