@@ -1,15 +1,21 @@
 """Forms that users of Keras pass every day are taken; others are refused by the form wanted."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 from small_models import classify, randomize, small
 
-from utils.explain.checks import check_classes, fixed_batches, to_array
+from utils.explain.checks import check_classes, check_images, fixed_batches, to_array
 from utils.explain.explainer import GradCAM
 from utils.explain.grad_cam import grad_cam
 from utils.explain.overlay import normalize_maps, overlay, resize_maps
+from utils.explain.perturbation import insertion_deletion, mean_interval, perturbation_table
+from utils.explain.pointing import convex_hulls, energy_inside, pointing_game, pointing_table
+from utils.explain.randomization import spearman
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,14 @@ def test_gray_images_without_an_axis_of_channels():
     np.testing.assert_array_equal(grad_cam(gray, images), grad_cam(gray, images[..., None]))
 
 
+def test_one_image_of_three_channels_is_no_stack_of_gray_ones(pixels):
+    x = keras.Input((None, None, 1))
+    gray = keras.Model(x, classify(layers.Conv2D(4, 3, padding="same")(x)))
+    with pytest.raises(ValueError, match=r"takes 1 channels.*One image is image\[None\]"):
+        grad_cam(gray, pixels[0])
+    assert grad_cam(gray, pixels[..., 0]).shape == (3, 16, 16)
+
+
 LABELS = {
     "list": [2, 0, 1],
     "column": np.array([[2], [0], [1]]),
@@ -69,12 +83,54 @@ def test_labels_of_every_form(form):
         (np.eye(4)[[2, 0, 1]], r"one-hot rows take the class: targets.argmax\(axis=1\)"),
         (np.array([True, False, True]), "got bool"),
         ({"a": 1}, "targets must be an array, a tensor or a list of them, got dict"),
-        (["cat", "dog", "cat"], "got <U3"),
+        (["cat", "dog", "cat"], "targets must be numbers, got text, 'cat'"),
     ],
 )
 def test_other_labels_are_refused(model, pixels, targets, message):
     with pytest.raises(ValueError, match=message):
         grad_cam(model, pixels, targets)
+
+
+def test_images_of_pillow(model, pixels):
+    expected = grad_cam(model, pixels, 1)
+    photos = [Image.fromarray(one) for one in pixels]
+    np.testing.assert_array_equal(grad_cam(model, photos, 1), expected)
+
+
+SIDES = {"side": (16, 16), "any side": (None, None)}
+
+
+@pytest.mark.parametrize("sides", SIDES)
+@pytest.mark.parametrize(
+    "channels, change, message",
+    [
+        (3, lambda x: x[..., :1], r"takes 3 channels \(RGB\), these have 1 channels \(gray\)"),
+        (3, lambda x: np.concatenate([x, x[..., :1]], axis=-1), r"have 4 channels \(RGBA\)"),
+        (1, lambda x: x, r"takes 1 channels \(gray\), these have 3 channels \(RGB\)"),
+        (1, lambda x: np.concatenate([x, x[..., :1]], axis=-1), r"have 4 channels \(RGBA\)"),
+        (3, lambda x: x[..., 0], "Without channels they are gray"),
+        (3, lambda x: x.transpose(0, 3, 1, 2), "Channels stand last"),
+        (3, lambda x: x[0], "For one image pass"),
+        (3, lambda x: np.ones((2, 20, 12, 3)), "Resize them"),
+    ],
+)
+def test_the_remedy_for_images_of_a_wrong_shape(pixels, sides, channels, change, message):
+    images = change(pixels)
+    if sides == "any side" and "Resize" in message:
+        assert len(check_images(images, (None, None, None, 3), "float32")) == 2
+        return
+    with pytest.raises(ValueError, match=message) as caught:
+        check_images(images, (None, *SIDES[sides], channels), "float32")
+    remedy = re.search(r"(?:pass|Resize them:) (.*)\.$", str(caught.value))[1]
+    mended = eval(remedy, {"np": np, "keras": keras, "images": images, "image": images})
+    assert check_images(mended, (None, 16, 16, channels), "float32").shape[1:] == (16, 16, channels)
+
+
+def test_images_of_channels_that_no_remedy_is_known_for(pixels):
+    with pytest.raises(ValueError, match=r"takes 6 channels, these have 3 channels \(RGB\)\.$"):
+        check_images(pixels, (None, 16, 16, 6), "float32")
+    with pytest.raises(ValueError, match=r"have 1 channels.*One image is image\[None\]"):
+        check_images(pixels[0, ..., :1], (None, 16, 16, 3), "float32")
 
 
 def batches(pixels):
@@ -85,10 +141,11 @@ def batches(pixels):
     "make, message",
     [
         (batches, "got generator. From a data set take batches"),
-        (lambda x: {"image": x}, "images must be an array.*got dict"),
-        (lambda x: "cat.jpg", r"got \(\)"),
+        (lambda x: {"image": x}, "images must be an array.*got dict. Take it from.*'image'"),
+        (lambda x: "cat.jpg", "images must be numbers, got text, 'cat.jpg'"),
+        (lambda x: [*x.astype(object)], r"got object. Of arrays.*np.stack\(list\(images\)\)"),
         (lambda x: [x[0], x[1][:8]], "must have one shape; those given differ"),
-        (lambda x: (x[:2], np.array([1, 2])), "those given differ"),  # images and labels
+        (lambda x: (x[:2], np.array([1, 2])), "those given differ.*alone, without labels"),
         (lambda x: None, "got NoneType"),
         (lambda x: [], r"N >= 1, got \(0,\)"),
     ],
@@ -157,3 +214,53 @@ def test_batches_of_one_size():
     assert rows.shape == (3, 3) and rows.ravel()[:7].tolist() == list(range(7))
     assert rows[2].tolist() == [6, 6, 6]
     assert to_array([1, 2], "x").tolist() == [1, 2]
+
+
+TEXT = np.full((2, 8, 8), "0.5")
+
+
+@pytest.mark.parametrize("array", [TEXT, TEXT.astype(object)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: overlay(x[0], np.ones((8, 8))),
+        lambda x: overlay(np.ones((8, 8), "uint8"), x[0]),
+        lambda x: overlay(np.ones((8, 8), "uint8"), np.ones((8, 8)), max_opacity=x[0, 0, 0]),
+        normalize_maps,
+        lambda x: resize_maps(x, (8, 8)),
+        lambda x: pointing_game(x, np.ones((2, 8, 8), bool)),
+        lambda x: energy_inside(np.ones((2, 8, 8)), x),
+        lambda x: convex_hulls(x),
+        lambda x: pointing_table({"one": x}, np.ones((2, 8, 8), bool)),
+        lambda x: insertion_deletion(len, x[..., None], np.ones((2, 8, 8)), 0),
+        lambda x: insertion_deletion(len, np.ones((2, 8, 8, 1)), x, 0),
+        lambda x: insertion_deletion(len, np.ones((2, 8, 8, 1)), np.ones((2, 8, 8)), x[:, 0, 0]),
+        lambda x: insertion_deletion(
+            lambda n: np.full((len(n), 2), x[0, 0, 0]),
+            np.ones((2, 8, 8, 1)),
+            np.ones((2, 8, 8)),
+            0,
+            steps=2,
+            baseline="mean",
+        ),
+        lambda x: mean_interval(x[0, 0]),
+        lambda x: spearman(x[0], np.ones((8, 8))),
+    ],
+)
+def test_text_and_objects_are_refused_everywhere(function, array):
+    with pytest.raises(ValueError, match="must be (numbers|an int >= 1 and max_opacity)"):
+        function(array)
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda x: insertion_deletion("model", x[..., None], x, 0), "predict must be a function"),
+        (lambda x: perturbation_table([x]), "curves must be a dict.*got list"),
+        (lambda x: spearman(x[0], x), "of one size"),
+        (lambda x: spearman(x, x * np.nan), "finite"),
+    ],
+)
+def test_other_forms_of_proofs_are_refused(function, message):
+    with pytest.raises(ValueError, match=message):
+        function(np.ones((2, 8, 8)))

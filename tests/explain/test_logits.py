@@ -1,5 +1,7 @@
 """Probabilities are recognized in every dress, and the logits before them are explained."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -69,7 +71,27 @@ DRESSES = {
     "softmax, dropout": lambda x: layers.Dropout(0.5)(dense(4, "softmax")(pooled(x))),
     "log-softmax": lambda x: dense(4, "log_softmax")(pooled(x)),
     "1x1": one_by_one,
+    "by hand": lambda x: by_hand(dense(4)(pooled(x))),
+    "by hand, stable": lambda x: by_hand(minus_largest(dense(4)(pooled(x)))),
+    "softmax, stable": lambda x: ops.softmax(minus_largest(dense(4)(pooled(x)))),
+    "softmax, clipped": lambda x: ops.clip(dense(4, "softmax")(pooled(x)), 1e-7, 1.0),
+    "softmax, log": lambda x: ops.log(dense(4, "softmax")(pooled(x))),
+    "softmax, clipped, log": lambda x: ops.log(ops.clip(dense(4, "softmax")(pooled(x)), 1e-7, 1.0)),
+    "logits of two axes": lambda x: layers.Softmax()(layers.Reshape((4,))(two_axes(x))),
 }
+
+
+def by_hand(z):
+    return ops.exp(z) / ops.sum(ops.exp(z), axis=-1, keepdims=True)
+
+
+def minus_largest(z):
+    return z - ops.max(z, axis=-1, keepdims=True)
+
+
+def two_axes(x):
+    """The same numbers as those of a Dense layer of four units, (batch, 2, 2)."""
+    return layers.EinsumDense("bc,cij->bij", (2, 2), bias_axes="ij", name="scores")(pooled(x))
 
 
 def logit_maps(model, pixels, target):
@@ -88,7 +110,7 @@ def test_the_logit_is_explained_whatever_follows_it(pixels, name):
     np.testing.assert_allclose(explanation.maps, logit_maps(model, pixels, 2), rtol=1e-4, atol=1e-6)
     exponents = np.exp(explanation.logits)
     found = exponents / exponents.sum(axis=1, keepdims=True)
-    expected = np.exp(before) if name == "log-softmax" else before
+    expected = np.exp(before) if "log" in name.replace("logits", "") else before
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     # The model is what it was, in the next prediction and when it is saved.
     np.testing.assert_array_equal(model.predict_on_batch(pixels), before)
@@ -118,14 +140,15 @@ def test_a_frozen_head_and_mixed_precision(pixels):
 
 def two_heads(x, activation="softmax"):
     x = pooled(x)
-    return layers.Average()([layers.Dense(4, activation)(x), layers.Dense(4, activation)(x)])
+    heads = [layers.Dense(4, activation, name=name)(x) for name in ("dense", "dense_1")]
+    return layers.Average()(heads)
 
 
 @pytest.mark.parametrize(
     "build, message",
     [
-        (two_heads, "rows sum to 1"),
-        (lambda x: two_heads(x, "sigmoid"), "from which no way leads back"),
+        (two_heads, "of 'dense' and 'dense_1', from which no way leads back"),
+        (lambda x: two_heads(x, "sigmoid"), "Mix the logits of the heads instead"),
         (lambda x: ScaledSoftmax(name="own")(pooled(x)), "'own' gives numbers from 0 to 1"),
         (
             lambda x: layers.Lambda(lambda z: ops.softmax(z / 9), name="cool")(dense(4)(pooled(x))),
@@ -138,27 +161,86 @@ def test_probabilities_without_a_way_back_are_refused(pixels, build, message):
         grad_cam(randomize(small(build)), pixels)
 
 
-def test_the_remedies_of_the_refusals(pixels):
-    def cool(z):
-        return ops.softmax(z / 9)
+def shares(x):
+    return x / ops.sum(x, axis=-1, keepdims=True)
 
-    model = randomize(small(lambda x: layers.Lambda(cool, name="cool")(dense(4)(pooled(x)))))
-    ends_in_logits = keras.Model(model.input, model.get_layer("cool").input)
-    maps = grad_cam(ends_in_logits, pixels, 2, **RAW)
+
+def cool(z):
+    return ops.softmax(z / 9)
+
+
+def follow(model, error):
+    """The model that the error proposes."""
+    return eval(re.search(r"keras\.Model\(.*\)", str(error))[0], {"keras": keras, "model": model})
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: layers.Lambda(cool, name="cool")(dense(4)(pooled(x))),
+        lambda x: 1 - dense(4, "softmax")(pooled(x)),
+        lambda x: 1 - ops.softmax(dense(4)(pooled(x))),  # of an operation that is no layer
+        lambda x: 2 * dense(4, "softmax")(pooled(x)) - 1,
+        lambda x: 100 * dense(4, "softmax")(pooled(x)),
+        lambda x: ops.square(dense(4, "softmax")(pooled(x))),
+        lambda x: ops.normalize(ops.square(dense(4)(pooled(x))), axis=-1, order=1),
+        lambda x: shares(ops.relu(dense(4)(pooled(x))) + 1e-3),
+        lambda x: shares(dense(4, "softmax")(pooled(x)) * np.arange(1.0, 5)),  # other priors
+        lambda x: (ops.tanh(dense(4)(pooled(x))) + 1) / 2,
+        lambda x: dense(4, "softmax")(pooled(x))[:, 1:],
+        lambda x: ops.softmax(dense(4)(pooled(x)))[:, 1:],
+    ],
+)
+def test_the_proposed_model_is_explained_by_its_logits(pixels, build):
+    model = randomize(small(build))
+    with pytest.raises(ValueError, match="probabilities") as caught:
+        grad_cam(model, pixels)
+    maps = grad_cam(follow(model, caught.value), pixels, 2, **RAW)
     np.testing.assert_allclose(maps, logit_maps(model, pixels, 2), rtol=1e-4, atol=1e-6)
 
-    model = randomize(small(lambda x: ScaledSoftmax(name="own")(pooled(x))))
-    layer, logits = model.get_layer("own"), dense(4, use_bias=False)
-    ends_in_logits = keras.Model(model.input, logits(layer.input))
-    logits.set_weights(layer.get_weights())
-    found = numpy(ops.softmax(GradCAM(ends_in_logits)(pixels).logits))
-    np.testing.assert_allclose(found, model.predict_on_batch(pixels), rtol=1e-4)
 
-    model = randomize(small(two_heads))
-    head = next(one for one in model.layers if isinstance(one, layers.Dense))
-    one_of_them = GradCAM(keras.Model(model.input, head.output))(pixels)
-    expected = numpy(keras.Model(model.input, head.output)(pixels))
-    np.testing.assert_allclose(numpy(ops.softmax(one_of_them.logits)), expected, rtol=1e-4)
+def test_one_of_two_mixed_heads_is_explained_as_proposed(pixels):
+    for activation in ("softmax", "sigmoid"):
+        model = randomize(small(lambda x, last=activation: two_heads(x, last)))
+        with pytest.raises(ValueError, match="Mix the logits") as caught:
+            grad_cam(model, pixels)
+        logits = GradCAM(follow(model, caught.value))(pixels).logits
+        expected = numpy(keras.Model(model.input, model.get_layer("dense").output)(pixels))
+        found = numpy(getattr(ops, activation)(logits))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_weights_and_softmax_in_one_layer_and_the_remedy(pixels):
+    model = randomize(small(lambda x: ScaledSoftmax(name="own")(pooled(x))))
+    with pytest.raises(ValueError, match="'own' gives.*put a layer") as caught:
+        grad_cam(model, pixels)
+    before = model.predict_on_batch(pixels)
+    lines = str(caught.value).partition("in its place: ")[2].removesuffix(".")
+    names = {"keras": keras, "model": model, "classes": 4}
+    exec(lines.replace("Dense(classes)", "Dense(classes, use_bias=False)"), names)
+    found = numpy(ops.softmax(GradCAM(names["model"])(pixels).logits))
+    np.testing.assert_allclose(found, before, rtol=1e-4)
+
+
+def test_a_nested_head_and_the_remedy(pixels):
+    """The proposed part takes the place of the nested model."""
+    inner = keras.Input((6,))
+    head = keras.Model(inner, 1 - layers.Softmax(name="deep")(dense(4)(inner)), name="head")
+    model = randomize(small(lambda x: head(pooled(x))))
+    with pytest.raises(ValueError, match="'head/deep'.*in the place of.*'head'") as caught:
+        grad_cam(model, pixels)
+    part = follow(model, caught.value)
+    instead = keras.Model(model.input, part(model.get_layer("pool").output))
+    scores, _ = head.get_layer("scores").get_weights()
+    maps = numpy(keras.Model(model.input, model.get_layer("map").output)(pixels))
+    expected = maps @ scores[:, 2] / maps[0, ..., 0].size
+    found = grad_cam(instead, pixels, 2, **RAW)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def gated(x):
+    x = pooled(x)
+    return layers.Dense(4)(x) * layers.Dense(4, "softmax")(x)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +252,7 @@ def test_the_remedies_of_the_refusals(pixels):
         lambda x: layers.BatchNormalization()(dense(4)(pooled(x))),
         lambda x: layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(features(x))),
         lambda x: dense(4, "tanh")(pooled(x)),
+        gated,
     ],
 )
 def test_logits_are_taken_for_logits(pixels, build):
@@ -207,6 +290,49 @@ def test_one_column_is_two_classes(pixels, activation):
     assert cam_identity_gap(model, pixels, 0) < 1e-5 and completeness_gap(model, pixels, 0) < 1e-5
     maps = grad_cam(model, pixels, [0, 1, 0, 1], method="score-cam")
     assert maps.shape == (4, 16, 16) and np.isfinite(maps).all()
+
+
+def two_sides(p, first):
+    return ops.concatenate([p, 1 - p] if first else [1 - p, p], axis=-1)
+
+
+def logit(x):
+    return dense(1)(pooled(x))
+
+
+def sigmoid(x):
+    return dense(1, "sigmoid")(pooled(x))
+
+
+TWO_SIDES = {  # which class the one logit speaks for, and how the output is built
+    "1 - layer": (0, lambda x: 1 - sigmoid(x)),
+    "1 - operation": (0, lambda x: 1 - ops.sigmoid(logit(x))),
+    "second of two": (1, lambda x: two_sides(sigmoid(x), first=False)),
+    "first of two": (0, lambda x: two_sides(sigmoid(x), first=True)),
+    "first of two, operation": (0, lambda x: two_sides(ops.sigmoid(logit(x)), first=True)),
+    "softmax with zero": (1, lambda x: zero_and(logit(x))),
+    "by hand": (1, lambda x: 1 / (1 + ops.exp(-logit(x)))),
+    "log-sigmoid": (1, lambda x: ops.log_sigmoid(logit(x))),
+    "clipped": (1, lambda x: ops.clip(sigmoid(x), 1e-7, 1 - 1e-7)),
+}
+
+
+def zero_and(z):
+    return ops.softmax(ops.concatenate([0 * z, z], axis=-1))
+
+
+@pytest.mark.parametrize("name", TWO_SIDES)
+def test_both_sides_of_a_sigmoid(pixels, name):
+    speaks_for, build = TWO_SIDES[name]
+    model = randomize(small(build))
+    explain, positive = GradCAM(model), logit_maps(model, pixels, 0)
+    for target in (0, 1):
+        maps = explain(pixels, target, signed=True).maps
+        expected = positive if target == speaks_for else -positive
+        np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
+    last = model.predict_on_batch(pixels)[:, -1]  # of class 1
+    predicted = last > (np.log(0.5) if name == "log-sigmoid" else 0.5)
+    np.testing.assert_array_equal(explain(pixels).targets, predicted)
 
 
 def test_score_cam_of_the_two_sides_of_a_sigmoid_are_opposite(pixels):
@@ -248,17 +374,3 @@ def test_classify_is_explained_by_its_logits(pixels):
     bare = small(lambda x: classify(layers.Conv2D(4, 3)(x)))
     bare.set_weights(model.get_weights())
     np.testing.assert_allclose(grad_cam(model, pixels), grad_cam(bare, pixels), atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda p: 100 * p, lambda p: 2 * p - 1, ops.log, lambda p: ops.log(ops.clip(p, 1e-7, 1.0))],
-)
-def test_a_softmax_that_is_changed_afterwards_is_refused_whatever_its_values(change):
-    inputs = keras.Input((16, 16, 3))
-    x = layers.Conv2D(4, 3, activation="relu", name="feat")(inputs)
-    probabilities = ops.softmax(layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
-    model = keras.Model(inputs, change(probabilities))
-    images = np.random.default_rng(0).random((2, 16, 16, 3), dtype="float32")
-    with pytest.raises(ValueError, match="changes the probabilities of a softmax.*ends before"):
-        grad_cam(model, images, 1)

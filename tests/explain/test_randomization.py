@@ -1,5 +1,7 @@
 """Weights are destroyed from the top down, and the model keeps its own."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -134,3 +136,32 @@ def test_a_layer_that_cannot_be_rebuilt_is_named():
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
     with pytest.raises(ValueError, match="'mine' cannot be rebuilt from its configuration"):
         randomized(keras.Model(inputs, NoConfig(2)(x)))
+
+
+def test_what_a_layer_has_adapted_to_is_not_destroyed():
+    """It is the mean of the data; a network without it would see other images."""
+    keras.utils.set_random_seed(0)
+    pixels = np.random.default_rng(0).random((4, 8, 8, 3)) * 50 + 100
+    normalize = layers.Normalization(name="normalize", axis=(1, 2, 3))  # kernels have two axes, too
+    normalize.adapt(pixels)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="conv")(normalize(inputs)))
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(x))
+    before = model.get_weights()
+    copy = randomized(model)
+    expected = keras.ops.convert_to_numpy(normalize(pixels))
+    found = keras.ops.convert_to_numpy(copy.get_layer("normalize")(pixels))
+    np.testing.assert_array_equal(found, expected)
+    assert cascading_randomization(model, pixels, stages=9).layers == ("logits", "conv")
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_quantized_model_is_refused():
+    """Random numbers, made whole, would be -1, 0 and 1, and the scale that of nothing."""
+    model = toy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers that cannot be quantized
+        model.quantize("int8")
+    with pytest.raises(ValueError, match="'logits' is quantized.*before model.quantize"):
+        cascading_randomization(model, np.ones((2, 8, 8, 3)))

@@ -15,10 +15,11 @@ class Explanation(NamedTuple):
 
 
 def to_array(values, name):
-    """An array, a tensor of any backend, or a list of them, as a NumPy array.
+    """An array, a tensor of any backend, or a list of them, as a NumPy array of numbers.
 
     Raises:
-        ValueError: on anything else, such as a `tf.data.Dataset`, a generator or a dictionary.
+        ValueError: on anything else, such as a `tf.data.Dataset`, a generator, a dictionary, text
+            or an array of objects.
     """
     if hasattr(values, "detach"):  # PyTorch
         values = (
@@ -29,25 +30,48 @@ def to_array(values, name):
     if keras.ops.is_tensor(values):
         values = keras.ops.convert_to_numpy(values)
     if isinstance(values, (list, tuple)):
-        try:
-            values = np.stack([to_array(one, name) for one in values]) if values else np.empty(0)
-        except ValueError as error:
-            if "same shape" not in str(error):
-                raise
-            raise ValueError(
-                f"{name} must have one shape; those given differ. Resize them to that of the model."
-            ) from None
-    plain = isinstance(values, (int, float, np.generic, str, bytes))
-    if not plain and not hasattr(values, "__array__"):
+        values = _stacked([to_array(one, name) for one in values], name)
+    plain = isinstance(values, (int, float, complex, np.generic, str, bytes))
+    if (
+        not plain
+        and not hasattr(values, "__array__")
+        and not hasattr(values, "__array_interface__")
+    ):
+        remedy = "From a data set take batches: for images, labels in dataset: ..."
+        if isinstance(values, dict):
+            remedy = f"Take it from the dictionary, whose keys are {[*values][:9]}."
         raise ValueError(
             f"{name} must be an array, a tensor or a list of them, got {type(values).__name__}. "
-            "From a data set take batches: for images, labels in dataset: ..."
+            f"{remedy}"
         )
     array = np.asarray(values)
-    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+    if array.dtype.name == "bfloat16":
+        return array.astype("float32")
+    if array.dtype.kind not in "biuf":
+        text = array.dtype.kind in "US" and array.size
+        got = f"text, {str(array.flat[0])[:60]!r}." if text else f"{array.dtype}."
+        remedy = f" Of arrays of one shape make one: np.stack(list({name}))."
+        raise ValueError(
+            f"{name} must be numbers, got {got}{remedy if array.dtype == object else ''}"
+        )
+    return array
 
 
-def check_images(images, shape, dtype):
+def _stacked(arrays, name):
+    shapes = {array.shape for array in arrays}
+    if len({len(shape) for shape in shapes}) > 1:
+        raise ValueError(
+            f"{name} must be one array or a list of arrays of one shape; those given differ: "
+            f"{[array.shape for array in arrays][:9]}. Pass {name} alone, without labels."
+        )
+    if len(shapes) > 1:
+        raise ValueError(
+            f"{name} must have one shape; those given differ. Resize them to that of the model."
+        )
+    return np.stack(arrays) if arrays else np.empty(0)
+
+
+def check_images(images, shape, dtype, takes_pixels=False):
     """The images as a model takes them: its dtype, floats rounded for whole pixels.
 
     Args:
@@ -55,13 +79,15 @@ def check_images(images, shape, dtype):
             axis where the model takes one channel.
         shape: shape of the model's input, with the batch.
         dtype: str, of the model's input.
+        takes_pixels: bool, whether the model itself scales pixels of 0..255.
 
     Raises:
-        ValueError: on another form or shape, no image, NaN, infinity, or values outside of 0..255
-            for a model that takes whole pixels.
+        ValueError: on another form or shape, no image, NaN, infinity, or values that are not in
+            0..255 for a model that takes pixels.
     """
     images, wanted = to_array(images, "images"), shape[1:]
-    if len(wanted) == 3 and wanted[-1] == 1 and images.ndim == 3 and images.shape[-1] != 1:
+    gray = len(wanted) == 3 and wanted[-1] == 1 and images.ndim == 3
+    if gray and (images.shape[-1] not in CHANNELS or images.shape[1:] == wanted[:2]):
         images = images[..., None]  # as Keras itself takes gray images
     fits = images.ndim == len(shape) and all(
         want in (None, got) for want, got in zip(wanted, images.shape[1:], strict=True)
@@ -69,22 +95,64 @@ def check_images(images, shape, dtype):
     if not fits or not len(images):
         raise ValueError(
             f"images must have shape (N, {', '.join(map(str, wanted))}) with N >= 1, got "
-            f"{images.shape}. For one image pass image[None]."
+            f"{images.shape}.{_shape_remedy(images.shape, wanted)}"
         )
     if images.dtype.kind not in "uif":
         raise ValueError(f"images must be numbers (uint8 or float), got {images.dtype}.")
     if not np.isfinite(images).all():
         bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
         raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
-    if "int" in dtype and images.dtype.name != dtype:
+    if takes_pixels or ("int" in dtype and images.dtype.name != dtype):
         low, high, whole = images.min(), images.max(), np.array_equal(images, images.round())
         if low < 0 or high > 255 or (high <= 1 and not whole):
             raise ValueError(
                 f"The model takes pixels in 0..255, got values from {low} to {high}. Pass "
                 "raw pixels: the model normalizes them itself."
             )
+    if "int" in dtype:
         images = images.round()
     return images.astype(dtype, copy=False)
+
+
+CHANNELS = {1: "gray", 3: "RGB", 4: "RGBA"}
+TO_CHANNELS = {
+    (1, 3): "np.repeat(images, 3, axis=-1)",
+    (4, 3): "images[..., :3]",
+    (3, 1): "images.mean(axis=-1, keepdims=True)",
+    (4, 1): "images[..., :3].mean(axis=-1, keepdims=True)",
+}
+
+
+def _shape_remedy(shape, wanted):
+    """What to do about images of a wrong shape, as the end of a sentence."""
+
+    def fits(shape, wanted):
+        return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted))
+
+    if fits(shape, wanted):
+        return " For one image pass image[None]."
+    if len(wanted) != 3 or 0 in shape:
+        return ""
+    *size, channels = wanted
+    last_is_channels = shape[-1] in CHANNELS
+    if len(shape) == 4 and shape[1] == channels and not last_is_channels and fits(shape[2:], size):
+        return " Channels stand last: pass images.transpose(0, 2, 3, 1)."
+    if fits(shape[1:-1], size) or (last_is_channels and fits(shape[:-1], size)):
+        remedy = TO_CHANNELS.get((shape[-1], channels))
+        return (
+            f" The model takes {_channels(channels)}, these have {_channels(shape[-1])}"
+            + (f": pass {remedy}." if remedy else ".")
+            + (" One image is image[None]." if len(shape) == 3 else "")
+        )
+    if len(shape) == 3 and fits(shape[1:], size):
+        return " Without channels they are gray: pass np.repeat(images[..., None], 3, axis=-1)."
+    if len(shape) == 4 and shape[-1] == channels and None not in size:
+        return f" Resize them: keras.ops.image.resize(images, {tuple(size)})."
+    return ""
+
+
+def _channels(count):
+    return f"{count} channels ({CHANNELS[count]})" if count in CHANNELS else f"{count} channels"
 
 
 def check_classes(classes, count, name, number):

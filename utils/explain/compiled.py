@@ -4,6 +4,8 @@ TensorFlow takes any number of images without a new compilation, JAX compiles fo
 size, and PyTorch runs eagerly. Weights are read at each call, not when it is compiled.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -59,7 +61,7 @@ def compile_forward(calls, image, wanted):
     raise ValueError(f"The backend must be tensorflow, jax or torch, got {backend!r}.")
 
 
-def compile_gradient(calls, image, explained, logits, score, hook):
+def compile_gradient(calls, image, explained, logits, score, hook, needs_gradient=True):
     """Compiles images and two classes for each -> signed maps and logits.
 
     Only what depends on the explained value is differentiated, and that for a whole batch at once:
@@ -74,10 +76,12 @@ def compile_gradient(calls, image, explained, logits, score, hook):
         logits: the number of the logits.
         score: callable, logits (n, classes), targets (n,), contrast (n,) to scores (n,).
         hook: one of `utils.explain.methods.HOOKS`.
+        needs_gradient: bool, whether it uses the gradient.
 
     Returns:
         Callable, NumPy images, targets and contrast (int64) to a list of two NumPy arrays,
-        float32: signed maps (n, h, w) and logits (n, classes).
+        float32: signed maps (n, h, w) and logits (n, classes). On TensorFlow and PyTorch it raises
+        `ValueError` where no gradient comes through; on JAX it is zero then.
     """
     trunk, behind, below = [], [], {explained}
     for call in calls:
@@ -96,7 +100,7 @@ def compile_gradient(calls, image, explained, logits, score, hook):
         values = values | {explained: activations}
         run_calls(behind, values)
         found = values[logits]
-        found = ops.reshape(ops.cast(found, "float32"), (-1, found.shape[-1]))
+        found = ops.reshape(ops.cast(found, "float32"), (-1, math.prod(found.shape[1:])))
         return ops.sum(score(found, targets, contrast)), found
 
     def weigh(activations, gradients):
@@ -104,19 +108,28 @@ def compile_gradient(calls, image, explained, logits, score, hook):
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _on_tensorflow(image, activate, total, weigh)
+        return _on_tensorflow(image, activate, total, weigh, needs_gradient)
     if backend == "jax":
         return _on_jax(variables_of(calls), activate, total, weigh)
     if backend == "torch":
-        return _on_torch(activate, total, weigh)
+        return _on_torch(activate, total, weigh, needs_gradient)
     raise ValueError(
         f"Grad-CAM needs a backend with gradients (tensorflow, jax, torch), got {backend!r}."
     )
 
 
-def _on_tensorflow(image, activate, total, weigh):
+def _refuse_stopped():
+    raise ValueError(
+        "No gradient comes back from the logits to the explained layer: a layer between them stops "
+        "it, such as keras.ops.stop_gradient, or gives whole numbers. Explain a layer behind that "
+        'one, or use method="score-cam", which needs no gradient.'
+    )
+
+
+def _on_tensorflow(image, activate, total, weigh, needs_gradient):
     import tensorflow as tf
 
+    stopped = []  # filled while the function is compiled
     image_spec = tf.TensorSpec(image.shape, image.dtype)
     class_spec = tf.TensorSpec([None], "int64")
 
@@ -128,10 +141,19 @@ def _on_tensorflow(image, activate, total, weigh):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(activations)
                 score, logits = total(values, activations, targets, contrast)
-            gradients = tape.gradient(score, activations, unconnected_gradients="zero")
+            gradients = tape.gradient(score, activations)
+            if gradients is None:
+                stopped.append(True)
+                gradients = tf.zeros_like(activations)
             return weigh(activations, gradients), logits
 
-    return lambda *arguments: [tensor.numpy() for tensor in explain(*arguments)]
+    def run(*arguments):
+        found = explain(*arguments)
+        if stopped and needs_gradient:
+            _refuse_stopped()
+        return [tensor.numpy() for tensor in found]
+
+    return run
 
 
 def _on_jax(variables, activate, total, weigh):
@@ -151,7 +173,7 @@ def _on_jax(variables, activate, total, weigh):
     return lambda *arguments: jax.device_get(explain([v.value for v in variables], *arguments))
 
 
-def _on_torch(activate, total, weigh):
+def _on_torch(activate, total, weigh, needs_gradient):
     import torch
 
     def explain(*arguments):
@@ -162,7 +184,13 @@ def _on_torch(activate, total, weigh):
             with torch.enable_grad():
                 activations = activations.detach().requires_grad_()
                 score, logits = total(values, activations, targets, contrast)
-                (gradients,) = torch.autograd.grad(score, activations)
+                gradients = None
+                if score.requires_grad:
+                    (gradients,) = torch.autograd.grad(score, activations, allow_unused=True)
+            if gradients is None:
+                if needs_gradient:
+                    _refuse_stopped()
+                gradients = torch.zeros_like(activations)
             maps = weigh(activations, gradients)
         return [ops.convert_to_numpy(tensor.detach()) for tensor in (maps, logits)]
 

@@ -14,6 +14,7 @@ from utils.explain.checks import (
 )
 from utils.explain.compiled import compile_gradient
 from utils.explain.graph import Graph
+from utils.explain.layer_state import LayerState
 from utils.explain.logits import check_logits, find_logits
 from utils.explain.methods import HOOKS
 
@@ -21,9 +22,11 @@ from utils.explain.methods import HOOKS
 class GradCAM:
     """Grad-CAM, or a method like it, of one model at one layer, compiled once.
 
-    Weights are read at each call, so it may be kept while the model trains; layers that are
-    exchanged or changed in another way need a new one. Mixed precision is that of the model;
-    weights and sum of the map are computed in float32.
+    It may be kept while the model trains or changes: weights are read at each call, and another
+    attribute of a layer, such as its activation, has it compiled anew (`model.predict` goes on
+    with the old one). What `utils.explain.layer_state` cannot see, and layers that are added or
+    taken away, need a new `GradCAM`. Mixed precision is that of the model; weights and sum of the
+    map are computed in float32.
 
     Args:
         model: functional or built sequential `keras.Model`, one image input, one output. If it
@@ -41,30 +44,35 @@ class GradCAM:
     """
 
     def __init__(self, model, layer=None, method="grad-cam", *, score=None):
-        several = isinstance(method, (tuple, list))
-        self._methods = tuple(method) if several else (method,)
+        self._several = isinstance(method, (tuple, list))
+        self._methods = tuple(method) if self._several else (method,)
         unknown = [name for name in self._methods if name not in HOOKS]
         if unknown or not self._methods:
             raise ValueError(f"method must be one of {', '.join(HOOKS)}, got {method!r}.")
-        graph = Graph(model)
-        self.layer, self.method = graph.default_layer() if layer is None else layer, method
-        explained = graph.find(self.layer)
+        self._graph = Graph(model)
+        self.layer = self._graph.default_layer() if layer is None else layer
+        self.method, self._score = method, score
+        self._state = LayerState(self._graph.calls)
+        self._compile()
+
+    def _compile(self):
+        graph, explained = self._graph, self._graph.find(self.layer)
         self._head = find_logits(graph)
         if all(explained not in call.outputs for call in self._head.calls):
             raise ValueError(
-                f"Layer {layer!r} lies behind the logits, which are what is explained. Name one "
-                f"before them; the default is {graph.default_layer()!r}."
+                f"The logits, which are what is explained, do not depend on layer {self.layer!r}: "
+                f"it lies behind them, or on a way to another output{graph.advice()}."
             )
-        self._own_score = score is not None
-        self._input_shape, self._input_dtype = graph.input_shape, graph.input_dtype
         self._explain = compile_gradient(
             self._head.calls,
             graph.specs[0],
             explained,
             self._head.logits,
-            _checked(score) if score else _class_score,
-            _beside_each_other(self._methods) if several else HOOKS[method],
+            _checked(self._score) if self._score else _class_score,
+            _beside_each_other(self._methods) if self._several else HOOKS[self.method],
+            needs_gradient=set(self._methods) != {"eigen-cam"},
         )
+        self._is_new = True
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
         """Explains images; arguments as for `utils.explain.grad_cam.grad_cam`.
@@ -72,8 +80,8 @@ class GradCAM:
         Returns:
             `utils.explain.checks.Explanation`.
         """
-        images = check_images(images, self._input_shape, self._input_dtype)
-        if self._own_score and not (targets is None and contrast is None):
+        images = check_images(images, *self._graph.input)
+        if self._score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
         if "eigen-cam" in self._methods and contrast is not None:
             raise ValueError("Eigen-CAM asks for no class, so it knows no contrast; leave it out.")
@@ -81,18 +89,24 @@ class GradCAM:
         wanted = check_classes(targets, len(images), "targets", number)
         against = check_classes(contrast, len(images), "contrast", number)
         check_batch_size(batch_size)
+        if self._state.has_changed():
+            self._compile()
+            self._state.update()
         batches = -(-len(images) // batch_size)
-        size = self._input_shape[0] or -(-len(images) // batches)
+        size = self._graph.input.shape[0] or -(-len(images) // batches)
         parts = [
             self._explain(images[rows], wanted[rows], against[rows])
             for rows in fixed_batches(len(images), size)
         ]
+        if self._is_new:  # a layer may note something down while it is compiled
+            self._state.update()
+        self._is_new = False
         maps, logits = (np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True))
         check_finite(logits, maps)
         check_logits(self._head, logits)
         maps = maps if signed else np.maximum(maps, 0)
         chosen = np.where(wanted < 0, predicted_classes(logits), wanted)
-        return Explanation(maps, logits, np.full(len(images), -1) if self._own_score else chosen)
+        return Explanation(maps, logits, np.full(len(images), -1) if self._score else chosen)
 
 
 def _beside_each_other(methods):

@@ -27,7 +27,7 @@ METHODS = (*HOOKS, "score-cam")
 
 # Explainers by model, layer and method, so that a second call compiles nothing. The keys are
 # weak and the values do not refer to the model: the entry goes when the model goes. Beside each
-# stands what the compilation has fixed, so that a model that was changed is compiled again.
+# stand the layers that it knows, so that a model that has got others is compiled again.
 _EXPLAINERS = weakref.WeakKeyDictionary()
 
 
@@ -43,10 +43,12 @@ def default_layer(model):
         model: a functional or built sequential `keras.Model` with one image input.
 
     Returns:
-        The name, a str, which `grad_cam(..., layer=name)` takes. `model.get_layer(name)` finds a
-        layer of the model itself; one of a nested model has its path as name, "backbone/relu" for
-        `model.get_layer("backbone").get_layer("relu")`; the second of several calls of a layer
-        ends in "#2"; an operation that is no layer, such as x + y, is in `model.operations`.
+        The name, a str, which `grad_cam(..., layer=name)` takes. What Keras finds by it:
+        "relu" is `model.get_layer("relu")`. "backbone/relu", of a nested model, is
+        `model.get_layer("backbone").get_layer("relu")`. "relu#2" is the second call of the layer
+        "relu", or its second value. An operation that is no layer, such as the x + y in which a
+        ConvNeXt ends, is unknown to `get_layer`; it is
+        `next(one for one in model.operations if one.name == name)`.
 
     Raises:
         ValueError: when the model has no graph, or no map worth explaining: all are 1x1, lie in
@@ -70,20 +72,24 @@ def grad_cam(
 ):
     """Computes a class-activation map for each image.
 
-    Compiled once for each model, layer and method, for later calls, too. `GradCAM` gives the logits
-    as well.
+    Compiled once for each model, layer and method, for later calls, too, and anew where an
+    attribute of a layer has changed (`model.predict` goes on with the old one); see `LayerState` in
+    `utils.explain.layer_state` for what is not seen. `GradCAM` gives the logits as well.
 
     Args:
         model: functional or built sequential `keras.Model`, one image input, one output (batch,
             classes); its layers may be nested in other models. Where it ends in probabilities,
             the logits before them are explained; the model is not changed. One output column
-            stands for two classes, 0 and 1.
+            stands for two classes, 0 and 1, and so do two columns made of one sigmoid.
         images: (N, height, width, channels), an array, a tensor or a list of images, uint8 or
             float, in the units of the model's input: 0..255 for the models of this course. Floats
             are rounded if the model takes whole numbers.
         targets: what to explain. None: the predicted class of each image; an int: one class for
             all images; a sequence of N ints: a class for each image; or a callable, logits
             (n, classes) to scores (n,) of `keras.ops`, which is compiled for this call alone.
+            Of one column, None explains the predicted side of 0. A regression of one number has no
+            sides: there 1 asks what raises the number, 0 what lowers it, and None one or the other
+            by the sign of the prediction.
         layer: name of the layer to explain, or the layer, by default `default_layer(model)`; or a
             list of them, whose normalized maps are resized and averaged.
         method: `"grad-cam"`, `"hires-cam"`, `"layer-cam"`, `"grad-cam++"` or `"eigen-cam"`, see
@@ -110,7 +116,6 @@ def grad_cam(
         raise ValueError(
             f'size must be "input", None, an int >= 1 or (height, width), got {size!r}.'
         )
-    images = to_array(images, "images")
     if isinstance(layer, (list, tuple)):
         if not layer or size is None or not normalize:
             raise ValueError(
@@ -123,10 +128,16 @@ def grad_cam(
         each = [grad_cam(model, images, targets, name, **options) for name in layer]
         return normalize_maps(np.mean(each, axis=0))
     explain = _explainer(model, layer, method, targets)
+    images = to_array(images, "images")
     wanted = None if callable(targets) else targets
     maps = explain(images, wanted, contrast=contrast, signed=signed, batch_size=batch_size).maps
+    if size == "input" and images.ndim < 3:
+        raise ValueError(
+            f"Images of shape {images.shape} have no height and width to resize maps to: give "
+            "size=(height, width), or size=None for the resolution of the layer."
+        )
     if size is not None:
-        side = np.shape(images)[1:3] if size == "input" else size if pair else (size, size)
+        side = images.shape[1:3] if size == "input" else size if pair else (size, size)
         maps = resize_maps(maps, side)
     return normalize_maps(maps) if normalize else maps
 
@@ -142,17 +153,15 @@ def _explainer(model, layer, method, targets):
         )
     if callable(targets):
         return GradCAM(model, layer, method, score=targets)
-    if not isinstance(model, keras.Model) or not isinstance(layer, (str, type(None))):
+    if not isinstance(model, keras.Model) or not isinstance(layer, (str, keras.Layer, type(None))):
         return ScoreCAM(model, layer) if method == "score-cam" else GradCAM(model, layer, method)
-    kept, state = _EXPLAINERS.setdefault(model, {}), _state(model)
-    if (layer, method) not in kept or kept[layer, method][0] != state:
+    kept, parts = _EXPLAINERS.setdefault(model, {}), _layers(model)
+    if (layer, method) not in kept or kept[layer, method][0] != parts:
         one = ScoreCAM(model, layer) if method == "score-cam" else GradCAM(model, layer, method)
-        kept[layer, method] = state, one
+        kept[layer, method] = parts, one
     return kept[layer, method][1]
 
 
-def _state(model):
-    """What a compilation has fixed: layers, their activations and variables (not their values)."""
-    if isinstance(model, keras.Model):
-        return [_state(layer) for layer in model.layers]
-    return id(model), id(getattr(model, "activation", None)), *map(id, model.variables)
+def _layers(model):
+    """The layers of a model, nested models opened: a `Sequential` may get and lose some."""
+    return [_layers(one) if isinstance(one, keras.Model) else one for one in model.layers]

@@ -1,11 +1,13 @@
 """The calls of a model in one list: finds a layer by name, and the one to explain by default."""
 
 import difflib
+from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import layers
 
-from utils.explain.keras_graph import Cast, has_graph, read_calls
+from utils.explain.keras_graph import Cast, has_graph, needed, parts_of, read_calls
 
 # What such a layer gives shows nothing that its input does not show.
 UNCHANGED = (
@@ -18,6 +20,14 @@ UNCHANGED = (
 )
 
 
+class Input(NamedTuple):
+    """What a model takes."""
+
+    shape: tuple  # (batch, height, width, channels), None where it is not fixed
+    dtype: str
+    takes_pixels: bool  # whether its first layer divides by 255 or the like
+
+
 class Graph:
     """What a model computes, as a list of calls with nested models opened.
 
@@ -25,7 +35,8 @@ class Graph:
 
     A layer's name is its path: `"conv"` for a layer of the model itself, `"backbone/conv"` for one
     of its nested model `backbone`. A layer that is called several times has a name for each call,
-    in the order of the calls: `"relu#1"`, `"relu#2"`.
+    in the order of the calls: `"relu#1"`, `"relu#2"`; one that gives several values, for each value
+    that the output of the model needs.
 
     Args:
         model: functional or built sequential `keras.Model`, one input and one output.
@@ -33,10 +44,10 @@ class Graph:
     Attributes:
         calls: list of `utils.explain.keras_graph.Call`, each after those whose values it takes.
         output: int, the number of the value that the model gives; its input is value 0.
-        input_shape: tuple, (batch, height, width, channels), None where it is not fixed.
-        input_dtype: str.
+        input: `Input`, what the model takes.
         specs: dict from the number of a value to its `keras.KerasTensor` (shape, dtype).
         names: dict from name to (number of the value, operation), for every call.
+        needed: list of the `Call` that lead to the output.
 
     Raises:
         ValueError: when the model has no graph, several inputs or outputs, or channels first.
@@ -46,15 +57,19 @@ class Graph:
         _check_model(model)
         self.model_name = model.name
         self.calls, (self.output,), ends = read_calls(model)
-        self.input_shape, self.input_dtype = model.inputs[0].shape, model.inputs[0].dtype
         self.specs = {0: model.inputs[0]}
         for call in self.calls:
             self.specs.update(zip(call.outputs, call.specs))
-        self.names = _names(self.calls, ends)
+        self.needed = needed(self.calls, self.output)
+        self.names = _names(self.calls, ends, self.needed, self.output)
+        _check_input(model, self.calls)
+        image = model.inputs[0]
+        self.input = Input(image.shape, image.dtype, any(map(_scales_pixels, self.calls)))
         first = [
             name
             for name, (_, operation) in self.names.items()
-            if getattr(operation, "data_format", None) == "channels_first"
+            for part in parts_of(operation)
+            if getattr(part, "data_format", None) == "channels_first"
         ]
         if first:
             raise ValueError(
@@ -80,7 +95,7 @@ class Graph:
             close = difflib.get_close_matches(str(name), self.names) or "none"
             raise ValueError(
                 f"Model {self.model_name!r} has no layer {name!r}. Close matches: {close}"
-                f"{self._advice()}."
+                f"{self.advice()}."
             )
         if len(found) > 1:
             raise ValueError(f"{name!r} may be any of {found[:9]}: give one of these names.")
@@ -89,7 +104,7 @@ class Graph:
             spec = self.specs[value]
             raise ValueError(
                 f"Layer {name!r} gives {spec.dtype} {spec.shape}; Grad-CAM needs a "
-                f"floating-point output (batch, height, width, channels){self._advice()}."
+                f"floating-point output (batch, height, width, channels){self.advice()}."
             )
         return value
 
@@ -101,7 +116,7 @@ class Graph:
         ends = [name for name in self.names if f"/{name}".endswith(f"/{layer}")]
         return exact or ends or [n for n in self.names if f"/{n}#".find(f"/{layer}#") >= 0]
 
-    def _advice(self):
+    def advice(self):
         try:
             return f"; the default is {self.default_layer()!r}"
         except ValueError:
@@ -122,26 +137,26 @@ class Graph:
         Raises:
             ValueError: where no map is worth explaining.
         """
-        chosen, used_last = None, {}
-        for position, call in enumerate(self.calls):
-            used_last.update(dict.fromkeys(call.inputs, position))
+        chosen, used_last = None, {self.output: len(self.needed)}
+        for position, call in enumerate(self.needed):
+            used_last |= {one: max(position, used_last.get(one, 0)) for one in call.inputs}
         alive, learned = {0}, False
-        for position, call in enumerate(self.calls):
-            alive = {value for value in alive if used_last[value] > position} | set(call.outputs)
+        for position, call in enumerate(self.needed):
+            alive = {one for one in (*alive, *call.outputs) if used_last.get(one, 0) > position}
             learned = learned or _has_kernel(call.operation)
             # Every path passes a value if nothing else that was computed before is used after it.
-            passed = len(alive) == 1 and call.outputs[0] in alive
-            if passed and learned and self.is_spatial(call.outputs[0]):
+            passed = len(alive) == 1 and alive <= set(call.outputs)
+            if passed and learned and self.is_spatial(*alive):
                 if not isinstance(call.operation, (*UNCHANGED, Cast)) and not _pads(call):
-                    chosen = position
+                    chosen, (value,) = position, alive
         if chosen is None:
             raise ValueError(
                 f"Model {self.model_name!r} has no layer with a map (batch, height, width, "
                 "channels) of more than 1x1 positions that every path from input to output "
                 "passes. Larger images have larger maps; else name a layer: layer=..."
             )
-        name = self.name_of(self.calls[chosen].outputs[0])
-        for call in self.calls[chosen + 1 :]:
+        name = self.name_of(value)
+        for call in self.needed[chosen + 1 :]:
             shapes = [self.specs[value].shape for value in call.inputs]
             if _has_kernel(call.operation) and any(len(s) == 3 and s[1] != 1 for s in shapes):
                 raise ValueError(
@@ -177,10 +192,12 @@ def _check_model(model):
         )
     if len(model.inputs) != 1:
         raise ValueError(
-            f"Grad-CAM needs a model with one input, an image; {model.name!r} has "
-            f"{len(model.inputs)}. Fix the others, for example with a keras.layers.Lambda that "
-            "makes their values for each image, and name the layer: x = keras.Input((height, "
-            "width, channels)); model = keras.Model(x, model([x, others(x)]))."
+            f"Grad-CAM explains models with one input, an image; {model.name!r} has "
+            f"{len(model.inputs)}: {[one.name for one in model.inputs]}. Fix the others, each at a "
+            "value, an array of the shape that one image gets, and name the layer to explain: "
+            "image = keras.Input((height, width, channels)); fixed = keras.layers.Lambda(lambda x: "
+            "keras.ops.broadcast_to(value, (keras.ops.shape(x)[0], *value.shape)))(image); model = "
+            "keras.Model(image, model([image, fixed]))."
         )
     if len(model.outputs) != 1:
         raise ValueError(
@@ -189,14 +206,40 @@ def _check_model(model):
         )
 
 
-def _names(calls, ends):
+def _check_input(model, calls):
+    """Refuses images with channels first, which a first layer turns round."""
+    shape = tuple(model.inputs[0].shape)
+    turned = any(
+        isinstance(call.operation, layers.Permute)
+        or type(call.operation).__name__ in ("Transpose", "Moveaxis")
+        for call in calls
+    )
+    if turned and len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4):
+        raise ValueError(
+            f"The model takes images with channels first, {shape}; Grad-CAM needs channels last. "
+            "Turn them round before it: image = keras.Input((height, width, channels)); model = "
+            "keras.Model(image, model(keras.layers.Permute((3, 1, 2))(image)))."
+        )
+
+
+def _scales_pixels(call):
+    """Whether a call divides the images by 255, 127.5 or the like."""
+    first = call.inputs == (0,) and isinstance(call.operation, layers.Rescaling)
+    return first and 0.002 < np.max(np.abs(call.operation.scale)) < 0.02
+
+
+def _names(calls, ends, needed_calls, output):
     """(value, operation) of every call and of every nested model, by name."""
     found = {}
-    for call in calls:
-        if not isinstance(call.operation, Cast):
-            found.setdefault(call.path, []).append((call.outputs[0], call.operation))
-    for path, values in ends.items():  # a nested model's name means what it gives
-        found.setdefault(path, []).extend(values)
+    given = [(c.path, c.outputs, c.operation) for c in calls if not isinstance(c.operation, Cast)]
+    # A nested model's name means what it gives.
+    given += [(path, *one) for path, each in ends.items() for one in each]
+    for path, values, operation in given:
+        if len(values) > 1:  # those that the output of the model needs, outside of a nested model
+            outside = [call for call in needed_calls if not call.path.startswith(f"{path}/")]
+            used = {output}.union(*(call.inputs for call in outside))
+            values = [value for value in values if value in used] or values[:1]
+        found.setdefault(path, []).extend((value, operation) for value in values)
     names = {}
     for path, each in found.items():
         for number, one in enumerate(each, start=1):

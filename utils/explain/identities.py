@@ -8,7 +8,8 @@ from utils.explain.checks import check_images
 from utils.explain.compiled import compile_forward
 from utils.explain.explainer import GradCAM
 from utils.explain.graph import Graph
-from utils.explain.logits import find_logits, needed
+from utils.explain.keras_graph import needed
+from utils.explain.logits import find_logits
 
 
 def cam_identity_gap(model, images, targets=None):
@@ -32,7 +33,7 @@ def cam_identity_gap(model, images, targets=None):
     graph = Graph(model)
     value, dense = _pooling_head(graph)
     explanation = GradCAM(model)(images, targets)
-    images = check_images(images, graph.input_shape, graph.input_dtype)
+    images = check_images(images, *graph.input)
     run = compile_forward(needed(graph.calls, value), graph.specs[0], [value])
     parts = [run(images[at : at + 256])[0] for at in range(0, len(images), 256)]
     activations = np.concatenate(parts).astype("float32")
@@ -89,6 +90,6 @@ def _pooling_head(graph):
     ):
         raise ValueError(
             f"The identity holds for a model that ends in {name!r}, global average pooling and one "
-            f"Dense layer of logits; this one ends in {pool.name!r}, {dense.name!r}."
+            f"Dense layer of logits; this one ends in {behind[1].path!r}, {behind[0].path!r}."
         )
     return value, dense

@@ -2,8 +2,9 @@
 
 Keras has no public way to read it without changing it: `keras.models.clone_model` with a
 `call_function` calls every layer of the user's model once more, which leaves a trace in each of
-them, and takes no `Sequential`. So three private names are read here, and nowhere else:
-`KerasTensor._keras_history`, `Operation._inbound_nodes` and the `arguments` of a node.
+them, and takes no `Sequential`. So four private names are read here, and nowhere else:
+`KerasTensor._keras_history`, `Operation._inbound_nodes`, `Layer._flatten_layers` and the
+`arguments` of a node.
 """
 
 import graphlib
@@ -56,7 +57,7 @@ def read_calls(model):
     Returns:
         (calls, outputs, ends): a list of `Call`, each after those whose values it takes; the
         numbers of the model's outputs; and a dict from the path of each nested model to a list of
-        (number of its output value, the model), an entry for each time it is called.
+        (numbers of its output values, the model), an entry for each time it is called.
     """
     calls, ends, count = [], {}, iter(range(1, 10**9))
 
@@ -82,7 +83,7 @@ def read_calls(model):
                     for value, given, wanted in pairs
                 ]
                 results = walk(operation, entered, (*parents, operation.name))
-                ends.setdefault(path, []).append((results[0], operation))
+                ends.setdefault(path, []).append((tuple(results), operation))
             else:
                 args, kwargs = keras.tree.map_structure(
                     lambda one: Slot(known[id(one)]) if isinstance(one, keras.KerasTensor) else one,
@@ -125,15 +126,39 @@ def run_calls(calls, values):
         values.update(zip(call.outputs, results, strict=True))
 
 
+def needed(calls, *values):
+    """The calls that lead to values, in their order."""
+    wanted, kept = set(values), []
+    for call in reversed(calls):
+        if wanted & set(call.outputs):
+            wanted |= set(call.inputs)
+            kept.append(call)
+    return kept[::-1]
+
+
+def has_weights(call):
+    """Whether a call is that of a layer with weights."""
+    return bool(getattr(call.operation, "weights", ()))
+
+
+def parts_of(operation):
+    """An operation and, of a layer, the layers within it."""
+    within = getattr(operation, "_flatten_layers", lambda: [operation])
+    return list(within())
+
+
 def _takes_training(operation):
     method = getattr(operation, "call", None)
     return method is not None and "training" in inspect.signature(method).parameters
 
 
 def _can_be_opened(operation, node):
-    """Whether a call is that of a nested model with a graph, on tensors of its inputs' shapes."""
+    """Whether a call is that of a nested model with a graph, on its inputs in their own order."""
+    given = node.arguments.args[0] if node.arguments.args else None
+    by_name = isinstance(given, dict) and has_graph(operation) and len(operation.inputs) > 1
     return (
         has_graph(operation)
+        and not (by_name and not isinstance(operation.input, dict))
         and len(node.input_tensors) == len(operation.inputs)
         and all(
             len(given.shape) == len(wanted.shape)

@@ -2,26 +2,20 @@
 
 A probability also falls when another class rises, so its gradient answers another question than
 that of the logit, and fades to zero for confident predictions. Probabilities are recognized by
-what a call does to numbers, not by its name alone: `Activation("softmax")`, `Softmax()`,
-`keras.ops.softmax` and a `Lambda` around it are one and the same here.
+what calls do to numbers, see `utils.explain.effects`.
 """
 
 import math
-import warnings
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from utils.explain.keras_graph import Call, Slot, run_calls
-
-LINKS = {
-    "softmax": ops.softmax,
-    "sigmoid": ops.sigmoid,
-    "hard sigmoid": ops.hard_sigmoid,
-    "log-softmax": ops.log_softmax,
-}
+from utils.explain.bare_layer import BareLayer, activation_apart
+from utils.explain.effects import LINKS, effect_of, squashes
+from utils.explain.keras_graph import Call, Slot, has_weights, needed
+from utils.explain.remedies import cut, instead_of
 
 
 class Head(NamedTuple):
@@ -30,10 +24,10 @@ class Head(NamedTuple):
     calls: list  # of `Call`, those that lead to the logits
     logits: int  # the number of the value
     classes: int  # logits an image; 1 stands for two classes, see `utils.explain.checks`
-    link: str  # a name of `LINKS`: what makes probabilities of them
+    link: str  # "softmax", "sigmoid" or "hard sigmoid": what makes probabilities of them
     sure: bool  # False where only their values tell whether they are probabilities
     mixed: bool  # probabilities enter what gives them, such as the mean of two softmax heads
-    after_softmax: bool  # a softmax over these very classes does, whatever is done to it then
+    remedy: str  # what to explain instead, should they be probabilities
 
 
 def find_logits(graph):
@@ -49,69 +43,30 @@ def find_logits(graph):
         ValueError: when the output has no fixed number of classes, or is a probability from which
             no way leads back.
     """
-    makers = {value: call for call in graph.calls for value in call.outputs}
-    shape = graph.specs[graph.output].shape
-    classes = math.prod(shape[1:]) if len(shape) > 1 and None not in shape[1:] else None
-    if classes is None or classes != shape[-1]:
-        raise ValueError(
-            f"The model must end in logits (batch, classes), got shape {shape}. One number for "
-            "each image and class is needed: keras.Model(model.input, "
-            "keras.layers.GlobalAveragePooling2D()(model.output)) for a map of logits, "
-            "keras.layers.Reshape((1,))(model.output) for a single logit without a class axis."
-        )
-    value, link, extra = graph.output, None, {}
-    while value in makers:
-        call = makers[value]
-        effect = _effect(call, graph)
-        if effect in LINKS:
-            link = link or effect
-        elif effect is None and _activation_effect(call, graph) in LINKS:
-            link = link or _activation_effect(call, graph)
-            extra[value] = _without_activation(call, graph)
-            break
-        elif effect != "same":
-            break
-        (value,) = call.inputs
-    linear = value in extra or value == 0 or _is_linear_layer(makers[value].operation)
-    if not linear and _squashes(makers[value], graph):
-        _refuse(makers[value])
-    calls = [extra.get(call.outputs[0], call) for call in graph.calls]
-    one_by_one = link in ("sigmoid", "hard sigmoid")  # each column apart, as for several labels
-    link = link if one_by_one else "sigmoid" if classes == 1 else "softmax"
-    behind = [] if linear else _probabilities_behind(value, makers, graph)
-    after_softmax = any(
-        graph.specs[call.outputs[0]].shape == graph.specs[value].shape
-        and (_effect(call, graph) or _activation_effect(call, graph)) in ("softmax", "log-softmax")
-        for call in behind
-    )
-    return Head(needed(calls, value), value, classes, link, linear, bool(behind), after_softmax)
-
-
-def _refuse(call):
-    """The output is a probability, and the call that makes it cannot be gone back through."""
-    if getattr(call.operation, "weights", ()):
-        remedy = (
-            "put a layer that has its weights, but gives logits, in its place: logits = "
-            "keras.layers.Dense(classes); model = keras.Model(model.input, logits(layer.input)); "
-            "logits.set_weights(...)."
-        )
-    else:
-        remedy = "where its input is the logits, keras.Model(model.input, layer.input)."
-    raise ValueError(
-        f"{call.path!r} gives numbers from 0 to 1 whatever it takes, so the model ends in "
-        "probabilities; Grad-CAM needs the gradient of the logit. Explain a model that shares the "
-        f"other layers and ends in logits: {remedy}"
-    )
-
-
-def needed(calls, *values):
-    """The calls that lead to values, in their order."""
-    wanted, kept = set(values), []
-    for call in reversed(calls):
-        if wanted & set(call.outputs):
-            wanted |= set(call.inputs)
-            kept.append(call)
-    return kept[::-1]
+    _check_shape(graph.specs[graph.output].shape)
+    calls, specs = _activations_apart(graph)
+    makers = {value: call for call in calls for value in call.outputs}
+    value, link, other_side = _go_back(graph.output, calls, makers, specs)
+    classes, made = math.prod(specs[value].shape[1:]), makers.get(value)
+    sure = made is None or isinstance(made.operation, BareLayer) or _is_linear(made)
+    probabilities, others = [], []
+    if not sure:
+        if _squashes(made, specs):
+            _refuse_squashed(f"{made.path!r} gives", instead_of(made))
+        probabilities, others = _sources(value, makers, specs)
+        _check_sources(probabilities, others, specs, classes)
+        for start, block in _blocks(value, calls, makers):
+            if start in makers and squashes(block, start, value, specs[start]):
+                last = makers[start]
+                _refuse_squashed(f"The calls after {last.path!r} give", f"{cut(last, 'output')}.")
+    if other_side:  # of two classes: what the model gives is the probability of the other one
+        negative = max(specs) + 1
+        call = Call(ops.negative, "negative", (Slot(value),), {}, (value,), (negative,), ())
+        calls, value = [*calls, call], negative
+    source = [] if made is None or has_weights(made) else [*probabilities, *others]
+    remedy = f"{cut(source[0], 'output')}." if source else instead_of(made) if made else ""
+    link = _link_of(link, classes)
+    return Head(needed(calls, value), value, classes, link, sure, bool(probabilities), remedy)
 
 
 def check_logits(head, logits):
@@ -122,8 +77,8 @@ def check_logits(head, logits):
         logits: float (N, classes).
 
     Raises:
-        ValueError: when all rows sum to 1 and nothing is negative, when probabilities enter the
-            last calls and all values are from 0 to 1, or when a softmax over the classes does.
+        ValueError: when all rows sum to 1 and nothing is negative, or when probabilities enter the
+            last calls and all values are from 0 to 1.
     """
     if head.sure:
         return
@@ -133,141 +88,166 @@ def check_logits(head, logits):
         raise ValueError(
             f"The model gives probabilities (values from {logits.min():.3g} to "
             f"{logits.max():.3g}{', rows sum to 1' if sums else ''}) from which no way leads back "
-            "to logits. Where several heads are averaged, average their logits, or explain one of "
-            "them: keras.Model(model.input, head.output)."
+            f"to logits. Explain what gives the logits: {head.remedy}"
         )
-    if head.after_softmax:
+
+
+# The way back ---------------------------------------------------------------------------------
+
+
+def _check_shape(shape):
+    if len(shape) < 2 or None in shape[1:] or math.prod(shape[1:]) != shape[-1]:
         raise ValueError(
-            f"The model changes the probabilities of a softmax (now {logits.min():.3g} to "
-            f"{logits.max():.3g}) in a way that leads not back to logits. Explain a model that "
-            "ends before the softmax: keras.Model(model.input, layer.input)."
+            f"The model must end in logits (batch, classes), got shape {shape}. One number for "
+            "each image and class is needed: keras.Model(model.input, "
+            "keras.layers.GlobalAveragePooling2D()(model.output)) for a map of logits, "
+            "keras.layers.Reshape((1,))(model.output) for a single logit without a class axis."
         )
 
 
-def _effect(call, graph):
-    """ "same" for a cast or a reshape, a name of `LINKS`, or None for anything else.
+def _activations_apart(graph):
+    """The calls of a graph; the softmax or the like within a last layer is a call of its own.
 
-    It is found out by trying: a call without weights on one tensor gets random numbers.
+    Returns:
+        (calls, specs): a list of `Call`, and a dict from number to `keras.KerasTensor`.
     """
-    if len(call.inputs) != 1 or getattr(call.operation, "weights", ()):
-        return None
-    given = _random_input(call, graph)
-    found = _try(call, given)
-    if found is None or found.size != given.size:
-        return None
-    if np.allclose(found.ravel(), given.ravel(), rtol=1e-2, atol=1e-2):
-        return "same"
-    return _link_between(given, found)
+    makers = {value: call for call in graph.calls for value in call.outputs}
+    ends = {call.outputs[0] for call in _behind(graph.output, makers, has_weights)}
+    calls, specs = [], dict(graph.specs)
+    for call in graph.calls:
+        between = max(specs) + 1
+        parts = activation_apart(call, specs, between) if call.outputs[0] in ends else [call]
+        specs |= {between: call.specs[0]} if len(parts) == 2 else {}
+        calls += parts
+    return calls, specs
 
 
-def _activation_effect(call, graph):
-    """What the activation of a layer with weights does, such as that of a Dense layer."""
-    activation = getattr(call.operation, "activation", None)
-    if not callable(activation) or len(call.inputs) != 1:
-        return None
-    shape = [2 if side is None else side for side in graph.specs[call.outputs[0]].shape]
-    given = np.random.default_rng(0).normal(0, 3, (16, *shape[1:])).astype("float32")
-    return _link_between(given, _to_numpy(activation(ops.convert_to_tensor(given))))
+def _go_back(output, calls, makers, specs):
+    """The value farthest from the output of which it is still the softmax, the like, or a copy.
+
+    Returns:
+        (value, link, other side): its number; the name in `LINKS` of what is made of it at last,
+        or None; and whether a high value speaks for the first one of two classes.
+    """
+    value, link, other_side, tail = output, None, False, []
+    while step := _step_back(value, output, tail, calls, makers, specs):
+        value, block, found, whole = step
+        tail = block + tail
+        if whole in LINKS:
+            link, other_side = whole, whole == "1 - sigmoid"
+        elif found in LINKS:  # a softmax of a softmax, say
+            link, other_side = link or found, other_side != (found == "1 - sigmoid")
+    return value, link, other_side
 
 
-def _link_between(given, found):
-    tensor = ops.convert_to_tensor(given)
-    for name, link in LINKS.items():
-        if name == "softmax" and given.shape[-1] == 1:  # always 1, whatever the logit
-            continue
-        expected = _to_numpy(link(tensor))
-        close = 5e-3 * np.abs(expected).max()  # as near as half precision allows
-        if np.abs(expected - found.reshape(given.shape)).max() < close:
-            return name
+def _step_back(value, output, tail, calls, makers, specs):
+    """The nearest value that this one, or the output, is the softmax of, the like, or a copy.
+
+    Returns:
+        (start, block, found, whole): its number, the calls from there, and their effect, without
+        and with the calls of `tail`, which lead to the output; None at the end of the way.
+    """
+    for start, block in _blocks(value, calls, makers):
+        if None not in specs[start].shape[1:]:
+            found = effect_of(block, start, value, specs[start])
+            # Such as softmax(z - max(z)), of which the second step alone is nothing known.
+            whole = effect_of(block + tail, start, output, specs[start]) if tail else found
+            if found or whole in LINKS:
+                return start, block, found, whole
     return None
 
 
-def _squashes(call, graph):
-    """Whether a call gives numbers from 0 to 1 even for inputs far from 0."""
-    found = _try(call, 30 * _random_input(call, graph)) if len(call.inputs) == 1 else None
-    return found is not None and found.min() >= 0 and 0 < found.max() <= 1 + 1e-3
+def _blocks(value, calls, makers):
+    """Goes back through calls without weights: each value that all ways to this one pass.
+
+    Yields:
+        (start, calls): its number, and the calls from there.
+    """
+    order = {value: position for position, call in enumerate(calls) for value in call.outputs}
+    waiting, block = {value}, []
+    while waiting:
+        last = max(waiting, key=lambda one: order.get(one, -1))
+        if last not in makers or has_weights(makers[last]):
+            return
+        block.insert(0, makers[last])
+        waiting = (waiting - set(makers[last].outputs)) | set(makers[last].inputs)
+        if len(waiting) == 1:
+            (start,) = waiting
+            yield start, list(block)
 
 
-def _probabilities_behind(value, makers, graph):
-    """The calls of softmax and its like that one meets going back through calls without weights."""
-    todo, seen, met = [value], set(), []
-    while todo:
-        value = todo.pop()
-        if value in seen or value not in makers:
-            continue
-        seen.add(value)
-        call = makers[value]
-        if (
-            _effect(call, graph) in LINKS
-            or _activation_effect(call, graph) in LINKS
-            or _squashes(call, graph)
-        ):
-            met.append(call)
-        if not getattr(call.operation, "weights", ()):
-            todo.extend(call.inputs)
-    return met
+def _link_of(link, classes):
+    if link == "hard sigmoid":
+        return link
+    one_by_one = link in ("sigmoid", "log-sigmoid", "1 - sigmoid")  # as for several labels
+    return "sigmoid" if one_by_one or classes == 1 else "softmax"
 
 
-def _is_linear_layer(operation):
+def _is_linear(call):
     """Whether a layer of Keras multiplies by a kernel and does nothing after that."""
-    activation = getattr(operation, "activation", "none")
-    return activation in (None, keras.activations.linear) and hasattr(operation, "kernel")
+    activation = getattr(call.operation, "activation", "none")
+    return activation in (None, keras.activations.linear) and hasattr(call.operation, "kernel")
 
 
-def _random_input(call, graph):
-    shape = [2 if side is None else side for side in graph.specs[call.inputs[0]].shape]
-    return np.random.default_rng(0).normal(0, 3, (16, *shape[1:])).astype("float32")
+# Probabilities that no way leads back from ----------------------------------------------------
 
 
-def _try(call, given):
-    """What a call makes of random numbers; None where it takes other numbers or fails."""
-    values = {call.inputs[0]: ops.convert_to_tensor(given)}
-    try:
-        with keras.StatelessScope():
-            run_calls([call], values)
-    except Exception:  # of any layer, a user's own too: then nothing is known about it
-        return None
-    return _to_numpy(values[call.outputs[0]])
+def _behind(value, makers, stops):
+    """The calls at which one stops going back from a value."""
+    todo, seen, found = [value], set(), []
+    while todo:
+        value = todo.pop(0)
+        if value in makers and value not in seen:
+            seen.add(value)
+            if stops(makers[value]):
+                found.append(makers[value])
+            else:
+                todo.extend(makers[value].inputs)
+    return found
 
 
-def _to_numpy(tensor):
-    return ops.convert_to_numpy(ops.cast(tensor, "float32"))
+def _sources(value, makers, specs):
+    """What the calls without weights that lead to a value start from.
+
+    Returns:
+        (probabilities, others): two lists of `Call`.
+    """
+
+    def is_probability(call):
+        single = len(call.inputs) == 1 and not has_weights(call)
+        effect = single and effect_of([call], *call.inputs, call.outputs[0], specs[call.inputs[0]])
+        return effect in LINKS or _squashes(call, specs)
+
+    probabilities, others = [], []
+    for call in _behind(value, makers, lambda call: has_weights(call) or is_probability(call)):
+        (probabilities if is_probability(call) else others).append(call)
+    return probabilities, others
 
 
-class _WithoutActivation:
-    """A layer as it is before its activation, computed with the weights of that layer."""
-
-    def __init__(self, layer):
-        self.name, self.layer, self.variables = layer.name, layer, layer.variables
-        with warnings.catch_warnings():  # of an activation that cannot be written: it is left out
-            warnings.simplefilter("ignore")
-            config = layer.get_config() | {"activation": None}
-        self.bare = type(layer).from_config(config)
-
-    def __call__(self, x):
-        if not self.bare.built:
-            self.bare.build(x.shape)
-        groups = self.layer.trainable_variables, self.layer.non_trainable_variables
-        outputs, _ = self.bare.stateless_call(*([v.value for v in g] for g in groups), x)
-        return outputs
+def _squashes(call, specs):
+    if len(call.inputs) != 1:
+        return False
+    (value,) = call.inputs
+    return squashes([call], value, call.outputs[0], specs[value])
 
 
-def _without_activation(call, graph):
-    """The call once more without its activation, checked against the original on random numbers."""
-    layer = call.operation
-    try:
-        bare = _WithoutActivation(layer)
-        bare.bare.trainable = layer.trainable
-        new = Call(bare, call.path, (Slot(call.inputs[0]),), {}, *call[4:])
-        given = _random_input(call, graph)
-        logits, found = _try(new, given), _try(call, given)
-        again = _to_numpy(layer.activation(ops.convert_to_tensor(logits)))
-        agrees = np.allclose(again, found, rtol=1e-2, atol=1e-2 * found.max())
-    except Exception:  # a layer whose configuration does not say all that it is
-        agrees = False
-    if not agrees:
-        raise ValueError(
-            f"The last layer {layer.name!r} gives probabilities, and could not be rebuilt without "
-            "its activation. Build the model with a layer of logits and the activation after it."
-        )
-    return new
+def _refuse_squashed(what, remedy):
+    raise ValueError(
+        f"{what} numbers from 0 to 1 whatever is put in, so the model ends in probabilities; "
+        "Grad-CAM needs the gradient of the logit. Explain a model that shares the other layers "
+        f"and ends in logits: {remedy}"
+    )
+
+
+def _check_sources(probabilities, others, specs, classes):
+    """Refuses what is computed of probabilities of the classes alone, whatever its values."""
+    widths = {math.prod(specs[call.outputs[0]].shape[1:]) for call in probabilities}
+    if not probabilities or others or not widths <= {1, classes}:
+        return
+    names = " and ".join(repr(call.path) for call in probabilities)
+    several = "Mix the logits of the heads instead, or explain one head"
+    raise ValueError(
+        f"The model changes the probabilities of {names}, from which no way leads back to logits. "
+        f"{several if len(probabilities) > 1 else 'Explain them as they are'}: "
+        f"{cut(probabilities[0], 'output')}."
+    )

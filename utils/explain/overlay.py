@@ -107,7 +107,8 @@ def overlay(image, heatmap, *, size=256, colormap="inferno", max_opacity=0.6):
     if colormap not in matplotlib.colormaps:
         close = difflib.get_close_matches(str(colormap), matplotlib.colormaps) or ["inferno", "jet"]
         raise ValueError(f"Unknown colormap {colormap!r}; did you mean one of {close}?")
-    if not (is_int(size, 1) and 0 <= max_opacity <= 1):
+    number = isinstance(max_opacity, (int, float, np.integer, np.floating))
+    if not (is_int(size, 1) and number and 0 <= max_opacity <= 1):
         raise ValueError(
             f"size must be an int >= 1 and max_opacity in 0..1, got {size!r} and {max_opacity!r}."
         )

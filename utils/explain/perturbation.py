@@ -63,7 +63,7 @@ def insertion_deletion(
         ValueError: on inputs that do not fit together, or predictions that are no probabilities.
     """
     named = maps if isinstance(maps, dict) else {"": maps}
-    images, named, targets = _check_perturbation(images, named, targets, steps, batch_size)
+    images, named, targets = _check_perturbation(predict, images, named, targets, steps, batch_size)
     pixels = images.shape[1] * images.shape[2]
     background = _baseline(images, baseline)
     changed = np.rint(np.linspace(0, pixels, steps + 1)).astype(int)
@@ -154,7 +154,7 @@ def mean_interval(values):
     Raises:
         ValueError: on fewer than 2 values: their spread is not known.
     """
-    values = np.asarray(values, "float64")
+    values = to_array(values, "values").astype("float64")
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"values must have shape (N,) with N >= 2, got {values.shape}.")
     return Interval(values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values)))
@@ -173,8 +173,12 @@ def perturbation_table(curves):
         str; one line a method, `+-` before half the width of the 95 % interval.
 
     Raises:
-        ValueError: on fewer than 2 methods or images, or curves of different images.
+        ValueError: on no dict, fewer than 2 methods or images, or curves of different images.
     """
+    if not isinstance(curves, dict):
+        raise ValueError(
+            f"curves must be a dict of name to PerturbationCurves, got {type(curves).__name__}."
+        )
     counts = {name: len(one.insertion_area) for name, one in curves.items()}
     if len(curves) < 2 or len(set(counts.values())) != 1:
         raise ValueError(
@@ -193,7 +197,12 @@ def perturbation_table(curves):
     return align_columns(rows)
 
 
-def _check_perturbation(images, maps, targets, steps, batch_size):
+def _check_perturbation(predict, images, maps, targets, steps, batch_size):
+    if not callable(predict):
+        raise ValueError(
+            "predict must be a function, images (n, h, w, channels) to probabilities (n, classes), "
+            f"got {type(predict).__name__}."
+        )
     images = to_array(images, "images")
     if images.ndim != 4 or images.dtype.kind not in "uif" or not images.size:
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from utils.explain.checks import is_int
+from utils.explain.checks import is_int, to_array
 from utils.explain.explainer import GradCAM
 from utils.progress import progress
 
@@ -68,7 +68,8 @@ def cascading_randomization(
             "gives other logits: a layer has a state that is in neither. Put it into get_config, "
             "or into a weight (add_weight)."
         )
-    top_down = list(zip(_layers_with_weights(copy), _layers_with_weights(random)))[::-1]
+    pairs = zip(_layers_with_weights(copy), _layers_with_weights(random))
+    top_down = [(one, other) for one, other in pairs if one[1] is not other[1]][::-1]
     ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
     correlations, parts = [], list(zip([0, *ends], ends, strict=False))
     for start, end in progress(parts, "random layers: stage"):
@@ -106,20 +107,33 @@ def randomized(model, seed=0):
         `keras.Model`.
 
     Raises:
-        ValueError: when a layer with weights cannot be rebuilt from its configuration.
+        ValueError: when a layer with weights cannot be rebuilt from its configuration, or has
+            kernels of whole numbers (quantized).
     """
+    for name, layer in _layers_with_weights(model):
+        if any("int" in weight.dtype and len(weight.shape) >= 2 for weight in layer.weights):
+            raise ValueError(
+                f"Layer {name!r} is quantized: of its whole numbers and their scale no random "
+                "kernels are drawn. Take the model as it was before model.quantize(...)."
+            )
     copy, rng = _copy(model), np.random.default_rng(seed)
+    shared = {id(weight) for weight in model.weights}
     for weight in copy.weights:
-        if len(weight.shape) >= 2 and "seed" not in weight.path:
+        if len(weight.shape) >= 2 and id(weight) not in shared:
             fan_in = np.prod(weight.shape[:-1])
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
     return copy
 
 
 def _copy(model):
-    """A copy with fresh weights; layers without any are shared where they cannot be rebuilt."""
+    """A copy with fresh weights; layers without any are shared where they cannot be rebuilt.
+
+    So is a `Normalization`: what it has adapted to is the data, and is not learned in training.
+    """
 
     def rebuild(layer):
+        if isinstance(layer, keras.layers.Normalization):
+            return layer
         try:
             return type(layer).from_config(layer.get_config())
         except Exception as error:  # a Lambda, or a layer of the user whose get_config is missing
@@ -137,7 +151,16 @@ def spearman(first, second):
     """Spearman's rank correlation of two arrays of one size, ties with their mean rank.
 
     A float in -1..1, 0 if one of them is constant.
+
+    Raises:
+        ValueError: on other than finite numbers, or two sizes.
     """
+    first, second = to_array(first, "first"), to_array(second, "second")
+    if first.size != second.size or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ValueError(
+            f"Two arrays of finite numbers and of one size are wanted, got {first.shape} and "
+            f"{second.shape}."
+        )
     ranks = []
     for values in (first, second):
         _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)

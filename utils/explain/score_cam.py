@@ -24,8 +24,11 @@ from utils.explain.checks import (
     predicted_classes,
 )
 from utils.explain.compiled import compile_forward
+from utils.explain.effects import LINKS
 from utils.explain.graph import Graph
-from utils.explain.logits import LINKS, check_logits, find_logits, needed
+from utils.explain.keras_graph import needed
+from utils.explain.layer_state import LayerState
+from utils.explain.logits import check_logits, find_logits
 from utils.explain.overlay import resize_maps
 
 
@@ -40,15 +43,19 @@ class ScoreCAM:
     """
 
     def __init__(self, model, layer=None):
-        graph = Graph(model)
-        self.layer = graph.default_layer() if layer is None else layer
+        self._graph = Graph(model)
+        self.layer = self._graph.default_layer() if layer is None else layer
+        self._state = LayerState(self._graph.calls)
+        self._compile()
+
+    def _compile(self):
+        graph, image = self._graph, self._graph.specs[0]
         explained = graph.find(self.layer)
         self._head = find_logits(graph)
-        self._input_shape, self._input_dtype = graph.input_shape, graph.input_dtype
-        image = graph.specs[0]
         self._channels = compile_forward(needed(graph.calls, explained), image, [explained])
         self._logits = compile_forward(self._head.calls, image, [self._head.logits])
         self._hidden = _hidden_pixels(graph.calls)
+        self._is_new = True
 
     def __call__(self, images, targets=None, *, contrast=None, signed=False, batch_size=256):
         """Explains images; arguments as for `utils.explain.grad_cam.grad_cam`.
@@ -61,18 +68,21 @@ class ScoreCAM:
                 "Score-CAM weighs probabilities, of which the difference of two classes is none; "
                 'use contrast with a method that takes gradients, such as "grad-cam".'
             )
-        images = check_images(images, self._input_shape, self._input_dtype)
+        images = check_images(images, *self._graph.input)
         number = max(self._head.classes, 2)
         wanted = check_classes(targets, len(images), "targets", number)
         check_batch_size(batch_size)
-        size = self._input_shape[0] or batch_size
-        few = self._input_shape[0] or min(size, len(images))
+        if self._state.has_changed():
+            self._compile()
+            self._state.update()
+        size = self._graph.input.shape[0] or batch_size
+        few = self._graph.input.shape[0] or min(size, len(images))
         logits = self._compute_logits(images, few)
         check_finite(logits)
         check_logits(self._head, logits)
         classes = np.where(wanted < 0, predicted_classes(logits), wanted)
         activations = _in_batches(self._channels, images, few).astype("float32")
-        size = self._input_shape[0] or min(size, activations.shape[-1])
+        size = self._graph.input.shape[0] or min(size, activations.shape[-1])
         hidden = np.broadcast_to(self._hidden, images[:1].shape)
         start = self._probabilities(hidden, size)[0]
         maps = [
@@ -80,6 +90,9 @@ class ScoreCAM:
             for image, channels, target in zip(images, activations, classes)
         ]
         maps = np.stack(maps).astype("float32")
+        if self._is_new:  # a layer may note something down while it is compiled
+            self._state.update()
+        self._is_new = False
         check_finite(maps)
         return Explanation(maps if signed else np.maximum(maps, 0), logits, classes)
 
@@ -95,9 +108,9 @@ class ScoreCAM:
 
     def _probabilities(self, images, size):
         """Probabilities of two or more classes, float32 (n, classes)."""
-        if "int" in self._input_dtype:
+        if "int" in self._graph.input.dtype:
             images = np.rint(images).clip(0, 255)
-        logits = self._compute_logits(images.astype(self._input_dtype), size)
+        logits = self._compute_logits(images.astype(self._graph.input.dtype), size)
         found = keras.ops.convert_to_numpy(LINKS[self._head.link](logits))
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
