@@ -105,9 +105,12 @@ def plot_examples(groups):
     width = count + 0.05 * (count - len(groups)) + 0.3 * (len(groups) - 1)
     side = min(9 / (width + 0.1), 1.6)  # inches
     described = "; ".join(
-        f"{caption}: {', '.join(label for label, _ in pictures)}" for caption, pictures in groups
+        f"{caption}; heatmaps {' and '.join(label for label, _ in pictures[1:])}"
+        for caption, pictures in groups
     )
-    figure, axes = make_figure(side + 0.78, f"Grad-CAM. {described}.", photographic=True)
+    figure, axes = make_figure(
+        side + 0.78, f"Grad-CAM of test images: {described}.", photographic=True
+    )
     figure.get_layout_engine().set(w_pad=0, h_pad=0)
     axes.set_position([0, 0, 1, 1])
     axes.set_in_layout(False)

@@ -129,7 +129,7 @@ def performance_summary(folder):
     if len(lines) == 2:
         return NONE_YET
     machines = {record["device"]: None for record in records.values()}
-    return "\n".join([*lines, "", f"Medians, on {', '.join(machines)}."])
+    return "\n".join([*lines, "", f"Medians. {'; '.join(machines)}."])
 
 
 def performance_block(folder, alt=""):

@@ -124,13 +124,19 @@ def status(records):
 
 
 def all_runs(records):
-    """Table of all runs with all that is known of each, and the range tests before them.
+    """Table of all runs with all that is known of each, and the figures of their records.
 
     The addresses of its figures count from `runs/`.
     """
-    tests = [one for one in records if (one.folder / RANGE_FIGURE).is_file()]
-    figures = [(one.name, picture(one.folder / RANGE_FIGURE)) for one in tests]
-    return text("all_runs", records, figures, RANGE_FIGURE)
+    figures = []
+    for one in records:
+        behind = " and ".join(other.name for other in compare.behind(one, records))
+        captions = {RANGE_FIGURE: f"The range test before {one.name}"}
+        captions[CURVES_FILE] = f"{one.name}, in front of {behind}"
+        for name, caption in captions.items():
+            if alt := picture(one.folder / name):
+                figures.append((caption, alt, f"{one.name}/{name}"))
+    return text("all_runs", records, figures)
 
 
 def heatmaps(records):
@@ -149,14 +155,8 @@ def heatmaps(records):
 def epoch_log(records):
     """The log of the reported run, in the very lines that training printed, and drawn curves."""
     record = reported_record(records)
-    drawn = []
-    for one in records:
-        if alt := picture(one.folder / CURVES_FILE):
-            behind = ", ".join(other.name for other in compare.behind(one, records))
-            address = f"runs/{one.name}/{CURVES_FILE}"
-            drawn.append({"alt": alt, "address": address, "name": one.name, "behind": behind})
     lines = [format_epoch_row(row) for row in record.history]
-    return text("epoch_log", record, EPOCH_HEADER, lines, drawn)
+    return text("epoch_log", record, EPOCH_HEADER, lines, picture(record.folder / CURVES_FILE))
 
 
 def colab(repository, notebook):
