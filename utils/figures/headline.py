@@ -45,11 +45,12 @@ def plot_headline(accuracies, strip=None, strip_text=""):
     percent = {name: _percent(values, name) for name, values in accuracies.items()}
     finals = "; ".join(f"{name} {values[-1]:.2f} %" for name, values in percent.items())
     text = f"Test accuracy by epoch; after the last one: {finals}."
+    if strip is not None:
+        strip = rgb_pixels(strip, "strip", 3)
     below = 0 if strip is None else len(strip)
     height = 3.4 + 0.26 * len(percent) + below / 100
     figure, axes = make_figure(height, f"{text} {strip_text}".strip())
     if strip is not None:
-        strip = rgb_pixels(strip, "strip", 3)
         if strip.shape[1] != figure.bbox.width:
             raise ValueError(f"strip must be {figure.bbox.width:.0f} pixels wide: {strip.shape}.")
         share = below / figure.bbox.height
