@@ -13,16 +13,24 @@ RUNS = {"ours": [0.5, 0.92], "2019": [0.3, 0.9024], "again": [0.31, 0.9]}
 
 def test_every_run_is_drawn_under_its_name_with_its_last_accuracy():
     figure = plot_headline(RUNS)
-    (axes,) = figure.axes
-    for line, values in zip(axes.lines, RUNS.values(), strict=True):
-        np.testing.assert_allclose(line.get_ydata(), 100 * np.array(values))
-        np.testing.assert_array_equal(line.get_xdata(), [1, 2])
+    for axes in figure.axes:
+        for line, values in zip(axes.lines, RUNS.values(), strict=True):
+            np.testing.assert_allclose(line.get_ydata(), 100 * np.array(values))
+            np.testing.assert_array_equal(line.get_xdata(), [1, 2])
     (legend,) = figure.legends
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts == ["92.00 %  ours", "90.24 %  2019", "90.00 %  again"]
     assert "ours 92.00 %; 2019 90.24 %; again 90.00 %" in figure.description
     looks = {(line.get_linestyle(), line.get_linewidth()) for line in axes.lines}
     assert len(looks) == 3, "told apart without color"
+
+
+def test_the_second_panel_shows_the_last_epochs_larger():
+    figure = plot_headline({"ours": np.linspace(0.2, 0.94, 50), "2019": np.linspace(0.1, 0.9, 48)})
+    whole, end = figure.axes
+    assert whole.get_ylim() == (10, 100) and end.get_xlim() == pytest.approx((44.7, 50.3))
+    shown = 100 * np.linspace(0.1, 0.9, 48)[44], 94
+    assert end.get_ylim() == pytest.approx((shown[0] - 0.5, shown[1] + 0.5))
 
 
 def test_the_strip_stands_below_pixel_for_pixel(tmp_path):

@@ -180,7 +180,7 @@ def test_the_figure_stands_under_the_headline_with_its_own_description(runs):
     Image.new("RGB", (9, 9)).save(runs / "headline.png", pnginfo=note)
     _, picture, caption = texts.headline(records, runs).split("\n\n")
     assert picture == "![Accuracy \\[%\\]: 93](runs/headline.png)"
-    assert caption == "Test accuracy by epoch."
+    assert caption == "Test accuracy by epoch, right the last epochs larger."
     Image.new("RGB", (9, 9)).save(runs / "headline.png", pnginfo=description("Grad-CAM"))
     assert "evidence" in texts.headline(records, runs).split("\n\n")[2]
 

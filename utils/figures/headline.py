@@ -19,12 +19,16 @@ from utils.figures.style import (
 
 _LARGE = STYLE | {"font.size": 14, "axes.titlesize": 15, "axes.labelsize": 14}
 _LARGE |= {"xtick.labelsize": 13.5, "ytick.labelsize": 13.5, "legend.fontsize": 13.5}
+_LEGEND = {"loc": "outside upper left", "handlelength": 2.5, "labelspacing": 0.3}
+_LAST = 5  # epochs, which the second panel shows larger
 _LOOKS = ((BLUE, "-", 3.0), (GRAY, "-", 2.0), (PURPLE, (0, (4, 1.5)), 2.0))
 
 
 @matplotlib.rc_context(_LARGE)
 def plot_headline(accuracies, strip=None, strip_text=""):
-    """Draws the test accuracy of every epoch of up to three runs, the first in front.
+    """Draws the test accuracy of every epoch of up to three runs, and the last epochs once more.
+
+    The first run stands in front.
 
     Args:
         accuracies: dict of a run's name to its accuracies (n,), 0..1, one an epoch; the legend
@@ -49,33 +53,39 @@ def plot_headline(accuracies, strip=None, strip_text=""):
         strip = rgb_pixels(strip, "strip", 3)
     below = 0 if strip is None else len(strip)
     height = 3.4 + 0.26 * len(percent) + below / 100
-    figure, axes = make_figure(height, f"{text} {strip_text}".strip())
+    figure, (whole, end) = make_figure(
+        height, f"{text} {strip_text}".strip(), 1, 2, width_ratios=(2, 1)
+    )
     if strip is not None:
         if strip.shape[1] != figure.bbox.width:
             raise ValueError(f"strip must be {figure.bbox.width:.0f} pixels wide: {strip.shape}.")
         share = below / figure.bbox.height
         figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))
         figure.figimage(strip, 0, 0)
-    for number, (name, values) in enumerate(percent.items()):
-        color, line, width = _LOOKS[number]
-        axes.plot(
-            np.arange(1, len(values) + 1),
-            values,
-            color=color,
-            linestyle=line,
-            linewidth=width,
-            marker="o" if len(values) < 12 else "",
-            zorder=3 - 0.1 * number,
-            label=f"{values[-1]:.2f} %  {name}",
-        )
-    axes.set_ylabel("test accuracy (%)")
-    axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.margins(x=0.02)
-    axes.set_ylim(min(20, 5 * (min(map(min, percent.values())) // 5)), 100)
-    add_grid(axes)
-    figure.legend(loc="outside upper left", handlelength=2.5, labelspacing=0.3)
+    for axes, title in ((whole, "test accuracy (%)"), (end, "the last epochs")):
+        for look, (name, values) in zip(_LOOKS, percent.items()):
+            _draw_run(axes, values, look, f"{values[-1]:.2f} %  {name}")
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+        axes.margins(x=0.03)
+        add_grid(axes)
+    whole.set_ylim(min(20, 5 * (min(map(min, percent.values())) // 5)), 100)
+    last = max(map(len, percent.values()))
+    first = max(last - _LAST, 1)
+    shown = np.concatenate([values[first - 1 :] for values in percent.values()])
+    end.set_xlim(first - 0.3, last + 0.3)
+    if shown.size:
+        end.set_ylim(shown.min() - 0.5, shown.max() + 0.5)
+    figure.legend(*whole.get_legend_handles_labels(), **_LEGEND)
     return figure
+
+
+def _draw_run(axes, values, look, label):
+    color, line, width = look
+    marker = "o" if len(values) < 12 else ""
+    look = {"color": color, "linestyle": line, "linewidth": width, "marker": marker}
+    axes.plot(np.arange(1, len(values) + 1), values, zorder=width, label=label, **look)
 
 
 def _percent(values, name):

@@ -18,7 +18,7 @@ from PIL import Image
 from utils.figures.benchmarks import plot_scaling
 from utils.figures.headline import plot_headline
 from utils.figures.history import plot_history
-from utils.figures.range_test import plot_peak_study
+from utils.figures.range_test import plot_peak_study, plot_range_test
 from utils.figures.style import read_texts, save_png
 from utils.records import compare
 from utils.records.benchmarks import BENCHMARKS, GROWTH, GROWTH_FIGURE, read_benchmarks
@@ -87,7 +87,7 @@ def drawings(runs):
         if record.is_full_run_of_ours and record.on_cifar10:
             found.append(curves(record, records))
         if (record.folder / RANGE_TEST_FILE).is_file():
-            found.append(range_curve(record.folder))
+            found.append(range_curve(record))
     for plan in sorted((runs / STUDIES).glob(f"*/{STUDY_FILE}")):
         if (plan.parent / RANGE_TEST_FILE).is_file():
             found.append(peak_curve(plan.parent))
@@ -135,10 +135,15 @@ def curves(record, records):
     return Drawing(record.folder / CURVES_FILE, _sources([record, *others]), make)
 
 
-def range_curve(folder):
-    """`Drawing` of the range test that stands beside a record."""
-    source = folder / RANGE_TEST_FILE
-    return Drawing(folder / RANGE_FIGURE, [source], lambda: RangeTestResult.load_csv(source).plot())
+def range_curve(record):
+    """`Drawing` of the range test before a run, with the peak that the run had."""
+    source = record.folder / RANGE_TEST_FILE
+
+    def make():
+        result = RangeTestResult.load_csv(source)
+        return plot_range_test(result, result.suggest(), record.run["recipe"].get("max_lr"))
+
+    return Drawing(record.folder / RANGE_FIGURE, [source, record.folder / "run.json"], make)
 
 
 def peak_curve(folder):
