@@ -10,14 +10,13 @@ import datetime
 import importlib.util
 import json
 import os
-import statistics
 import time
 from pathlib import Path
 
 from benchmarks.comparisons import comparisons, rehearsal
 from benchmarks.workers import Worker, in_turn
 from utils.atomic import write_text
-from utils.records.benchmarks import GROWTH_FIGURE, OPERATIONS, rates, spread
+from utils.records.benchmarks import OPERATIONS, rates, spread
 from utils.runtime import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,31 +142,6 @@ def measure_operations(on_gpu, quick):
     return {"title": title, "options": options} | worker.facts
 
 
-def draw_growth(record, path):
-    """Draws time and memory against images, depth and batch size.
-
-    Args:
-        record: dict, the record of the comparison `growth`.
-        path: PNG file to write.
-    """
-    from utils.figures.benchmarks import plot_scaling  # here: Matplotlib takes its time
-    from utils.figures.style import save_png
-
-    times, peaks = [], []
-    axes = {"images": ("count", "images"), "depth": ("depth", "depth")}
-    axes["batch"] = ("batch_size", "batch size")
-    for axis, (option, label) in axes.items():
-        points = [v for name, v in record["variants"].items() if name.startswith(f"{axis}-")]
-        x = [point["options"][option] for point in points]
-        seconds = [point["seconds"] for point in points]
-        curve = (x, *(list(map(f, seconds)) for f in (statistics.median, min, max)))
-        times.append((label, "seconds an epoch", {"ours": curve}))
-        peak = [point["peak_mb"] for point in points]
-        if None not in peak:  # Windows does not tell
-            peaks.append((label, "peak memory (MB)", {"ours": (x, peak, peak, peak)}))
-    save_png(plot_scaling(times + peaks), path)
-
-
 def main(arguments=None):
     """Parses the command line, measures and writes the records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -201,11 +175,9 @@ def main(arguments=None):
             record = measure(comparison)
         if record is not None:
             write_text(output / f"{name}.json", json.dumps(common | record, indent=1) + "\n")
-        if name == "growth":
-            draw_growth(record, output / GROWTH_FIGURE)
     print(f"Done after {(time.perf_counter() - begin) / 60:.1f} minutes.")
     if not args.quick:
-        print("`make readme` enters the numbers in README.md.")
+        print("`make readme` enters the numbers in README.md and draws the figure.")
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ def texts(root):
 
     The prose of a notebook becomes comments, so that the whole is Python.
     """
-    names = ("*.md", "*/*.md", "Makefile", "*/*.sh", "*.py")
+    names = ("*.md", "*/*.md", "runs/*/*.md", "Makefile", "*/*.sh", "*.py")
     names += ("benchmarks/*.py", "tests/**/*.py", "utils/**/*.py", "utils/**/*.jinja")
     found = {path: path.read_text(encoding="utf-8") for name in names for path in root.glob(name)}
     for path in root.glob("*.ipynb"):
@@ -245,7 +245,7 @@ def names_that_lead_nowhere(root):
 
 
 def files(folder):
-    """Names of all files as in README's tree: of a module without .py, else the whole name."""
+    """Names of all files as in CONTRIBUTING's tree: of a module without .py, else the whole."""
     return {
         path.relative_to(folder).as_posix().removesuffix(".py")
         for path in folder.rglob("[!_.]*.*")
@@ -253,9 +253,9 @@ def files(folder):
     }
 
 
-def tree_faults(readme, root):
-    """What is wrong in the tree of README's section *What is where*."""
-    section = readme.partition("\n## What is where\n")[2].partition("\n## ")[0]
+def tree_faults(page, root):
+    """What is wrong in the tree of CONTRIBUTING's section *What is where*."""
+    section = page.partition("\n## What is where\n")[2].partition("\n## ")[0]
     lines = section.partition("```text\n")[2].partition("```")[0].splitlines()
     named, folder = set(), ""
     for line in lines:
@@ -265,10 +265,10 @@ def tree_faults(readme, root):
             named |= {folder + name for name in re.findall(r"[\w.]+", line)}
     top = [line.split()[0] for line in lines if line and not line.startswith(" ")]
     there = files(root / "utils")
-    found = [f"README names utils/{name}, which does not exist" for name in named - there]
-    found += [f"README does not name utils/{name}" for name in there - named]
+    found = [f"CONTRIBUTING names utils/{name}, which does not exist" for name in named - there]
+    found += [f"CONTRIBUTING does not name utils/{name}" for name in there - named]
     found += [
-        f"README names {name}, which is missing" for name in top if not (root / name).exists()
+        f"CONTRIBUTING names {name}, which is missing" for name in top if not (root / name).exists()
     ]
     return sorted(found)
 

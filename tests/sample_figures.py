@@ -12,6 +12,7 @@ from utils.figures.evaluation import plot_confusion, plot_per_class
 from utils.figures.faithfulness import plot_faithfulness
 from utils.figures.gallery import Caption, plot_cam_gallery
 from utils.figures.grad_cam import plot_cam_depth, plot_cam_methods, plot_cam_steps
+from utils.figures.headline import plot_examples, plot_headline
 from utils.figures.history import plot_history
 from utils.figures.photo import plot_photo
 from utils.figures.range_test import plot_peak_study, plot_range_test
@@ -57,6 +58,10 @@ def history(epochs, worse=0.0):
 
 def captions(count):
     return [(NAMES[i % 10], NAMES[(i + (i % 3 == 0)) % 10], 0.55 + i / 100) for i in range(count)]
+
+
+def two_maps():
+    return [("for automobile", OVERLAYS[0]), ("for airplane", OVERLAYS[1])]
 
 
 def curves():
@@ -124,6 +129,25 @@ FIGURES = {
         history(50), {"2019 submission": history(50, 0.1), "seed-2019": history(50, 0.05)}
     ),
     "short history": lambda: plot_history(history(1)),
+    "headline": lambda: plot_headline({"this repository": np.linspace(0.3, 0.9, 50)}),
+    "headline, three runs": lambda: plot_headline(
+        {
+            "this repository, JPEG copy of the images": np.linspace(0.3, 0.9, 50),
+            "submission of 2019": np.linspace(0.1, 0.9, 50),
+            "its recipe, repeated here": np.linspace(0.2, 0.9, 50),
+        },
+        np.full((238, 900, 3), 255, "uint8"),
+    ),
+    "examples": lambda: plot_examples(
+        [
+            ("\u2713 right: automobile, 97 % sure", [("image", IMAGES[0]), *two_maps()[:1]]),
+            (
+                "\u2717 wrong: automobile, 100 % sure; truth: airplane",
+                [("image", IMAGES[1]), *two_maps()],
+            ),
+        ]
+    ),
+    "examples, one": lambda: plot_examples([("\u2713 right: cat", [("image", IMAGES[0])])]),
     "confusion": lambda: plot_confusion(np.diag([900] * 10) + 7, NAMES),
     "per class": lambda: plot_per_class(
         np.linspace(0.8, 1, 10), NAMES, np.stack([np.linspace(0.78, 0.97, 10), np.ones(10)], 1)

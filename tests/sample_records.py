@@ -10,10 +10,10 @@ from utils.training.epoch_log import CSV_FIELDS
 def write_record(folder, *, epochs=3, images=1000, accuracy=0.8, **changes):
     """Writes a sound record, then applies changes such as {"final.accuracy": 0.5}.
 
-    The accuracies of up to three epochs are 0.4, 0.9 and, at the end, `accuracy`.
+    The accuracies of the epochs are 0.4, in the last but one 0.9 and, at the end, `accuracy`.
     """
     folder.mkdir(parents=True)
-    accuracies = [0.4, 0.9, accuracy][-epochs:]
+    accuracies = ([0.4] * epochs + [0.9, accuracy])[-epochs:]
     history = [
         {name: 0.5 for name in CSV_FIELDS}
         | {"epoch": n, "val_accuracy": value, "val_loss": 1 / n, "seconds": 60.0}

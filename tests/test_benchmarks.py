@@ -239,27 +239,6 @@ def test_the_generator_of_2019_augments_each_image():
     assert sum(any((one == image).all() for image in images) for one in batch) <= 4
 
 
-def test_growth_is_drawn_with_median_and_range(monkeypatch):
-    def point(value, option, x):
-        return {"options": {option: x}, "seconds": [3 * value, value, 2 * value], "peak_mb": 7 * x}
-
-    variants = {
-        f"{axis}-{x}": point(value, option, x)
-        for axis, option in (("images", "count"), ("depth", "depth"), ("batch", "batch_size"))
-        for value, x in ((1.0, 10), (2.0, 20))
-    }
-    drawn = []
-    figures = types.SimpleNamespace(plot_scaling=drawn.append)
-    monkeypatch.setitem(sys.modules, "utils.figures.benchmarks", figures)
-    monkeypatch.setattr("utils.figures.style.save_png", lambda figure, path: None)
-    command.draw_growth({"variants": variants}, "figure.png")
-    (panels,) = drawn
-    time = {"ours": ([10, 20], [2.0, 4.0], [1.0, 2.0], [3.0, 6.0])}
-    memory = {"ours": ([10, 20], [70, 140], [70, 140], [70, 140])}
-    assert [panel[2] for panel in panels] == [time] * 3 + [memory] * 3
-    assert [panel[0] for panel in panels] == ["images", "depth", "batch size"] * 2
-
-
 def test_an_unknown_name_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["speed"])

@@ -35,26 +35,26 @@ def test_every_name_of_a_module_leads_somewhere():
     assert names_that_lead_nowhere(ROOT) == []
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-def test_readme_has_the_tree_of_the_wings():
-    assert tree_faults(README, ROOT) == []
+def test_contributing_has_the_tree_of_the_wings():
+    assert tree_faults(CONTRIBUTING, ROOT) == []
 
 
 @pytest.mark.parametrize(
     "old, new, finding",
     [
-        ("batch_norm, ", "", "README does not name utils/model/batch_norm"),
-        (" resnet\n", " resnet, vit\n", "README names utils/model/vit, which does not exist"),
-        ("  model/ ", "  models/ ", "README names utils/models/resnet, which does not exist"),
-        ("\nphotos/ ", "\npictures/ ", "README names pictures/, which is missing"),
-        ("## What is where", "## Where", "README does not name utils/settings"),
+        ("batch_norm, ", "", "CONTRIBUTING does not name utils/model/batch_norm"),
+        (" resnet\n", " resnet, vit\n", "CONTRIBUTING names utils/model/vit, which does not exist"),
+        ("  model/ ", "  models/ ", "CONTRIBUTING names utils/models/resnet, which does not exist"),
+        ("\nphotos/ ", "\npictures/ ", "CONTRIBUTING names pictures/, which is missing"),
+        ("## What is where", "## Where", "CONTRIBUTING does not name utils/settings"),
     ],
 )
 def test_a_fault_in_the_tree_is_found(old, new, finding):
-    assert README.count(old) == 1
-    assert finding in tree_faults(README.replace(old, new), ROOT)
+    assert CONTRIBUTING.count(old) == 1
+    assert finding in tree_faults(CONTRIBUTING.replace(old, new), ROOT)
 
 
 def test_docstrings_name_the_wings_that_may_be_imported():

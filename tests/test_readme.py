@@ -1,4 +1,4 @@
-"""README.md, notebook and run records say the same, and no link leads nowhere."""
+"""The pages, notebook and run records say the same, and no link leads nowhere."""
 
 import json
 import re
@@ -12,6 +12,8 @@ from utils.model.resnet import STAGE_WIDTHS
 from utils.records import pages
 from utils.records import read as records
 from utils.records import studies as study_records
+from utils.records.choose import reported_record
+from utils.records.drawings import drawings
 from utils.settings import RECIPES, Recipe
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.training.recipe_schedule import decay_e_foldings
@@ -19,15 +21,18 @@ from utils.training.schedule import seed_triangle_proposal
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "Assignment4A.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "Assignment4A.md", "runs/README.md")
+PAGES += ("runs/2019-submission/README.md", "benchmarks/README.md", "benchmarks/LIBRARIES.md")
+RESULTS = ("README.md", "runs/README.md", "runs/2019-submission/README.md")  # pages with results
 NOTEBOOK = ROOT / pages.NOTEBOOK
 REPOSITORY = pages.present_repository()
 GENERATED = re.compile(r"<!-- generated:([\w-]+) -->\n(.*?)<!-- /generated:\1 -->", re.DOTALL)
 
 
-def prose(text):
-    """The text without its generated blocks, which are compared as a whole."""
-    return GENERATED.sub("", text)
+def prose():
+    """The pages with results without their generated blocks, which are compared as a whole."""
+    pages_text = "\n\n".join((ROOT / page).read_text(encoding="utf-8") for page in RESULTS)
+    return GENERATED.sub("", pages_text)
 
 
 def expected_numbers():
@@ -85,18 +90,43 @@ def test_generated_parts_are_up_to_date():
     assert stale == [], "run: python -m utils.commands.report"
 
 
-def test_has_every_generated_block():
+def test_every_generated_block_has_its_place():
     names = pages.make_blocks(ROOT / "runs", "")
-    assert sorted(name for name, _ in GENERATED.findall(README)) == sorted(names)
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in pages.PAGES)
+    assert sorted(name for name, _ in GENERATED.findall(text)) == sorted(names)
+
+
+def test_figures_show_their_records():
+    stale = [one.path.name for one in drawings(ROOT / "runs") if not one.is_up_to_date()]
+    assert stale == [], "run: python -m utils.commands.report"
+
+
+def test_every_figure_is_in_the_index_and_has_an_alternative_text():
+    index = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Figures")[2]
+    found = sorted((ROOT / "runs").rglob("*.png"))
+    assert len(found) > 5
+    assert [path for path in found if f"{path.name}`" not in index] == []
+    for page in PAGES:
+        text = FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+        for alt in re.findall(r"!\[((?:\\.|[^\]\\])*)\]\(", text):
+            assert len(alt) > 10, f"{page} has a picture without alternative text"
+
+
+def test_readme_stays_short():
+    assert len(README.splitlines()) < 400
+    log = GENERATED.sub(lambda block: block[2] if block[1] == "epoch-log" else "", README)
+    log = log[log.index("<details open>") : log.index("</details>")]
+    reported = reported_record(records.read_records(ROOT / "runs"))
+    assert all(format_epoch_row(row) in log.splitlines() for row in reported.history)
 
 
 def test_numbers_in_the_prose_are_right():
-    assert mistakes(prose(README), expected_numbers()) == []
+    assert mistakes(prose(), expected_numbers()) == []
 
 
 def test_a_changed_digit_in_the_prose_is_noticed():
     expected = expected_numbers()
-    changed = list(mutants(prose(README)))
+    changed = list(mutants(prose()))
     assert len(changed) > 20
     assert all(mistakes(text, expected) for text in changed)
 
@@ -109,22 +139,27 @@ def test_a_changed_digit_in_a_generated_block_is_noticed():
         assert pages.fill_blocks(changed, blocks) == README
 
 
+def anchors(page):
+    """The names that GitHub gives the headings of a page."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in headings}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_relative_links_exist(page):
     text = FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
-    headings = {
-        re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-")
-        for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    }
     targets = re.findall(r"\]\(([^)\s]+)\)", text)
     assert targets
     for target in targets:
-        if target.startswith("#"):
-            assert target[1:] in headings, f"{page} links to the missing section {target}"
-        elif not re.match(r"https?://", target):
-            path = (ROOT / target.partition("#")[0]).resolve()
-            assert path.is_relative_to(ROOT), f"{page} links outside of the repository: {target}"
-            assert path.exists(), f"{page} links to {target}, which does not exist"
+        if re.match(r"https?://", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        assert path.is_relative_to(ROOT), f"{page} links outside of the repository: {target}"
+        assert path.exists(), f"{page} links to {target}, which does not exist"
+        if anchor:
+            assert anchor in anchors(path), f"{page} links to the missing section {target}"
 
 
 @pytest.mark.parametrize("page", [*PAGES, pages.NOTEBOOK])
@@ -138,7 +173,7 @@ def test_nothing_links_to_an_address_that_is_not_set(page):
     ours = {REPOSITORY} if REPOSITORY else set()
     badge = "colab-badge.svg" in text
     assert not re.search(r"\]\(\s*\)|<your[ -]|example\.(com|org)", text)
-    assert badge == bool(ours and page != "Assignment4A.md")
+    assert badge == bool(ours and page in ("README.md", pages.NOTEBOOK))
     if page != pages.NOTEBOOK:  # the notebook may cite other projects
         assert owners == (ours if page == "README.md" else set())
 

@@ -6,14 +6,16 @@ from utils.commands import curves
 from utils.records.read import ROOT, SUBMISSION
 
 
-def test_the_figure_lies_beside_the_record(tmp_path, monkeypatch, capsys):
+def test_two_logs_in_one_figure(tmp_path, monkeypatch, capsys):
     drawn = []
     true = curves.plot_history
     monkeypatch.setattr(curves, "plot_history", lambda *all: drawn.append(all) or true(*all))
     folder = write_record(tmp_path / "run")
-    assert curves.main([str(folder), str(ROOT / "runs" / SUBMISSION)]) == 0
-    assert (folder / "curves.png").stat().st_size > 5_000
-    assert str(folder / "curves.png") in capsys.readouterr().out
+    path = tmp_path / "new" / "two.png"
+    submission = ROOT / "runs" / SUBMISSION
+    assert curves.main([str(folder), str(submission), "--output", str(path)]) == 0
+    assert path.stat().st_size > 5_000
+    assert str(path) in capsys.readouterr().out
     [(history, others)] = drawn
     assert len(history) == 3 and {name: len(rows) for name, rows in others.items()} == {
         SUBMISSION: 50
@@ -22,6 +24,7 @@ def test_the_figure_lies_beside_the_record(tmp_path, monkeypatch, capsys):
 
 def test_a_missing_record_is_named(tmp_path, capsys):
     folder = write_record(tmp_path / "run")
-    assert curves.main([str(folder), str(tmp_path / "none")]) == 1
+    path = tmp_path / "two.png"
+    assert curves.main([str(folder), str(tmp_path / "none"), "--output", str(path)]) == 1
     assert "none/run.json is missing" in capsys.readouterr().err
-    assert not (folder / "curves.png").exists()
+    assert not path.exists()

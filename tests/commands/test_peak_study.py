@@ -3,7 +3,7 @@
 from sample_data import noise
 
 from utils.commands import peak_study, run_recipe
-from utils.records.read import read_record
+from utils.records.read import RANGE_TEST_FILE, read_record
 from utils.settings import RECIPES
 from utils.training.lr_curve import RangeTestResult
 
@@ -24,7 +24,7 @@ def test_command_from_range_test_to_figure(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "proposed peak" in out and out.count("| peak ") == 2
     folder = tmp_path / "peaks"
-    result = RangeTestResult.load_csv(folder / peak_study.RANGE_TEST)
+    result = RangeTestResult.load_csv(folder / RANGE_TEST_FILE)
     assert f"{result.peak().lr:.3g}" in out
     records = [read_record(path) for path in folder.iterdir() if path.is_dir()]
     assert len(records) == 2

@@ -70,6 +70,28 @@ def test_no_mistakes_no_gallery(dataset, calls):
     assert galleries.mistake_gallery(None, dataset, right) is None and not calls
 
 
+def test_a_first_look_shows_a_right_answer_and_both_sides_of_the_surest_mistake(
+    predictions, dataset, calls, monkeypatch
+):
+    monkeypatch.setattr(galleries, "plot_examples", lambda groups: groups)
+    right, wrong = galleries.first_look(None, dataset, predictions)
+    assert right[0] == "\u2713 right: ant, 70 % sure"
+    assert wrong[0] == "\u2717 wrong: cow, 60 % sure; truth: bee"
+    assert [label for label, _ in right[1]] == ["image", "for ant"]
+    assert [label for label, _ in wrong[1]] == ["image", "for cow", "for bee"]
+    np.testing.assert_array_equal(right[1][1][1], marks(dataset.x_test[0], 0))
+    np.testing.assert_array_equal(wrong[1][0][1], dataset.x_test[1])
+    np.testing.assert_array_equal(wrong[1][1][1], marks(dataset.x_test[1], 2))
+    np.testing.assert_array_equal(wrong[1][2][1], marks(dataset.x_test[1], 1))
+
+
+@pytest.mark.parametrize("found, mark", [(np.eye(3), "\u2713"), (np.eye(3)[[1, 2, 0]], "\u2717")])
+def test_a_first_look_where_all_is_right_or_all_is_wrong(found, mark, dataset, calls, monkeypatch):
+    monkeypatch.setattr(galleries, "plot_examples", lambda groups: groups)
+    [(text, _)] = galleries.first_look(None, dataset, Predictions(np.array([0, 1, 2]), found))
+    assert text.startswith(mark)
+
+
 def test_methods_explain_the_first_class_and_contrast_it_with_the_second(
     predictions, dataset, calls, monkeypatch
 ):

@@ -104,10 +104,29 @@ def test_shows_the_profile_and_the_limits(tmp_path):
 def test_growth_has_a_figure_and_no_ratios(tmp_path):
     record = comparison() | {"left_out": {}}
     del record["variants"]["other"]["reference_seconds"]
-    (tmp_path / "scaling.png").touch()
-    text = benchmarks.performance_block(write(tmp_path, growth=record))
-    assert "](runs/benchmarks/scaling.png)" in text and "Left out" not in text
+    text = benchmarks.performance_block(write(tmp_path, growth=record), "it grows")
+    assert "![it grows](benchmarks/scaling.png)" in text and "Left out" not in text
+    assert "](" not in benchmarks.performance_block(tmp_path)
     assert "| another | float32 | 12.5 (12.5 to 25.0) | 1.00 | 4.0 + 8.0 | 1,234 | – |" in text
+
+
+def test_the_summary_has_medians_and_leaves_out_what_was_left_out(tmp_path):
+    record = comparison()
+    record["variants"] = {"ours": record["variants"]["ours"]} | {
+        "torch-eager": record["variants"]["other"],
+        "in-memory": record["variants"]["other"],
+    }
+    write(tmp_path, **{"training-resnet56v2": record, "growth": comparison()})
+    assert benchmarks.performance_summary(tmp_path).splitlines() == [
+        "| what | images a second | ours is ... times as fast |",
+        "| --- | ---: | ---: |",
+        "| **Training step** | | |",
+        "| ours; float32 | 50 |  |",
+        "| another; float32 | 12 | 4.00 |",
+        "",
+        "Medians. CPU (Some, 2 cores).",
+    ]
+    assert "make bench" in benchmarks.performance_summary(tmp_path / "missing")
 
 
 def test_training_comes_first_and_unknown_names_last(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from utils.records.faults import faults_block, read_faults, write_faults
+from utils.records.faults import faults_block, faults_summary, read_faults, write_faults
 
 KILL = {"group": "kills", "fault": "SIGKILL", "tries": 20, "survived": 20, "seconds": 61.4}
 KILL |= {"note": "3 while writing", "failures": []}
@@ -31,8 +31,18 @@ def test_record_comes_back_and_becomes_a_table(tmp_path):
     assert "bold" not in faults_block(path)
 
 
+def test_the_summary_adds_up_each_group(tmp_path):
+    path = tmp_path / "faults" / "faults.json"
+    write_faults(path, make_record(KILL, FUZZ, KILL | {"fault": "power failure"}))
+    assert faults_summary(path).splitlines()[2:] == [
+        "| a training is killed at a random moment, and started again | 40 | 40 |",
+        "| senseless input | 100,000 | **99,999** |",
+    ]
+
+
 def test_without_a_record_the_command_is_named(tmp_path):
     assert "make faults" in faults_block(tmp_path / "faults.json")
+    assert "make faults" in faults_summary(tmp_path / "faults.json")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from sample_records import write_record
 
 from utils.records import pages, texts
@@ -15,6 +17,16 @@ from utils.training.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 
 JPEG = {"data.source": "CIFAR-10, image folder (JPEG)"}
 FULL = {"full_result": True, "images": 10_000}
+MEASURED = {"source": "CIFAR-10, official batches", "content_hash": "1" * 64, "images": 10_000}
+MEASURED |= {"correct": 7000, "accuracy": 0.7, "flip_averaged": {"correct": 7100, "accuracy": 0.71}}
+MEASURED |= {"device": "CPU (test, 2 cores)", "git_commit": "0" * 40}
+
+
+def description(text):
+    """What a PNG file keeps of a figure."""
+    notes = PngInfo()
+    notes.add_itxt("Description", text)
+    return notes
 
 
 @pytest.fixture
@@ -33,19 +45,20 @@ def test_every_row_says_what_it_is(runs):
     write_record(runs / "quick")
     write_record(runs / "held-out", **{"data.validation": "1000 held-out images"})
     table = texts.results(read_records(runs)).splitlines()
-    assert len({line.count("|") for line in table[:5]}) == 1
-    assert "transcribed from its log" in table[2] and "not recorded" in table[2]
-    quick = next(line for line in table if "**quick**" in line)
-    for part in (
-        "not the full result",
-        "jax, CPU (test, 2 cores), float32",
-        "80.00 %",
-        "| 3.0 (0.2) |",
-    ):
-        assert part in quick
-    assert any("measured on 1000 held-out images" in line for line in table)
+    assert [line.count("|") for line in table[:5]] == [6] * 5
+    assert table[2].startswith("| submission of 2019 <sup>1</sup> |") and "not recorded" in table[2]
+    quick = "| one-cycle, quick profile <sup>2</sup> | **80.00 %** (77.4 to 82.4) | 3 | 3 |"
+    assert table[3] == f"{quick} CPU (test, 2 cores) |"
+    first, second, third, last = (line for line in table[5:] if line)
+    assert first.startswith("<sup>1</sup> 2019-submission: transcribed from its log; ResNet56v2 on")
+    assert second.startswith(
+        "<sup>2</sup> quick: one-cycle; quick profile, CPU: not the full result"
+    )
+    assert third.startswith("<sup>3</sup> held-out: ")
+    assert "measured on 1000 held-out images" in third
+    assert second.endswith("best epoch 90.00 % (epoch 2).")
     assert "](" not in "".join(table)
-    assert "full run of this repository is not recorded yet" in table[-1]
+    assert "full run of this repository is not recorded yet" in last
     write_record(runs / "full", full_result=True)
     assert "not recorded yet" not in texts.results(read_records(runs))
 
@@ -55,22 +68,52 @@ def test_runs_on_painted_shapes_are_no_result_on_cifar10(runs):
     records = read_records(runs)
     assert len(records) == 2
     assert "painted" not in texts.results(records)
+    row = next(line for line in texts.all_runs(records).splitlines() if "**painted**" in line)
+    for part in ("painted shapes", "jax, CPU (test, 2 cores), float32", "| 3.0 (0.2) |"):
+        assert part in row
 
 
-def test_studies_are_shown_with_table_and_figure_and_are_no_single_runs(runs):
-    assert "No study is recorded yet" in pages.studies(runs / "studies")
+def test_studies_are_shown_in_a_line_and_whole_and_are_no_single_runs(runs):
+    blocks = pages.make_blocks(runs, "")
+    assert "not recorded yet" in blocks["studies"]
+    assert "No study is recorded yet" in blocks["all-studies"]
     study = runs / "studies" / "letters"
     write_study(study, "Which letter?", {"a": "first", "b": "second"})
-    assert "No study is recorded yet" in pages.studies(runs / "studies")  # begun, no run
+    assert "No study is recorded yet" in pages.make_blocks(runs, "")["all-studies"]  # begun, no run
     for name in ("a-seed-0", "a-seed-1", "b-seed-0"):
         write_record(study / name)
     (study / "letters.png").touch()
     assert [record.name for record in read_records(runs)] == [SUBMISSION]
-    block = pages.studies(runs / "studies")
-    assert block.startswith("### Which letter?\n\n| what | runs |")
-    assert "| first | 2 | 80.00 ± 0.00 % |" in block and "| second | 1 | 80.00 % |" in block
-    assert block.endswith("![Which letter?](runs/studies/letters/letters.png)")
-    assert pages.make_blocks(runs, "")["studies"] == block
+    blocks = pages.make_blocks(runs, "")
+    whole = blocks["all-studies"]
+    assert whole.startswith("### Which letter?\n\n| what | runs |")
+    assert "| first | 2 | 80.00 ± 0.00 % |" in whole and "| second | 1 | 80.00 % |" in whole
+    assert whole.endswith("![Which letter?](studies/letters/letters.png)")
+    line = "| Which letter? (ResNet20v2, 3 epochs) | first: 80.00 ± 0.00 %; second: 80.00 % |"
+    assert blocks["studies"].endswith(line) and "not recorded yet" in blocks["studies"]
+
+
+def test_the_study_of_fixes_is_shown_whole(runs):
+    study = runs / "studies" / "fixes"
+    write_study(study, "What each fix is worth", {"a": "all faults", "b": "one mended"})
+    write_record(study / "a-seed-0")
+    write_record(study / "b-seed-0", accuracy=0.85)
+    block = pages.make_blocks(runs, "")["studies"]
+    assert "not recorded yet" not in block and "other question" not in block
+    assert "| one mended | 1 | 85.00 % | +5.00 |" in block
+
+
+def test_a_study_of_test_sets_in_one_line(runs):
+    write_record(runs / "ours", accuracy=0.93, **FULL)
+    study = runs / "studies" / "copy"
+    write_record(study / "copied", **FULL, **JPEG, measured=[MEASURED])
+    (study / "study.json").write_text('{"title": "The copy", "runs": ["copied", "../../ours"]}')
+    line = pages.make_blocks(runs, "")["studies"].splitlines()[-1]
+    assert line == (
+        "| The copy (ResNet20v2, 3 epochs) | trained on CIFAR-10, image folder (JPEG): 80.00 % on "
+        "CIFAR-10, image folder (JPEG), 70.00 % on CIFAR-10, official batches; trained on "
+        "CIFAR-10, official archive: 93.00 % on CIFAR-10, official archive |"
+    )
 
 
 def test_seeds_of_a_recipe_are_summed_up(runs):
@@ -78,7 +121,8 @@ def test_seeds_of_a_recipe_are_summed_up(runs):
     assert seeds_of_full_runs(read_records(runs)) == []
     full = {"full_result": True, "recipe.name": "one-cycle"}
     write_record(runs / "seed-0", **full)
-    assert "one seed (0), so its spread is not known" in texts.results(read_records(runs))
+    alone = "A recipe with a single seed has a spread that is not known."
+    assert remarks(runs)[-1].endswith(alone)
     write_record(runs / "seed-1", images=10_000, **full | {"seed": 1})
     for name, other in (
         ("elsewhere", {"data.content_hash": "1" * 64}),
@@ -105,29 +149,47 @@ def test_every_machine_of_an_interrupted_run_is_named(tmp_path):
 def test_a_full_run_on_the_original_images_is_held_against_2019(runs):
     write_record(runs / "ours", accuracy=0.93, **FULL)
     records = read_records(runs)
-    headline = texts.headline(records)
-    assert headline.startswith("Reached: **93.00 %** of the 10,000 test images after the last of 3")
-    assert "in 3.0 minutes of training on jax, CPU (test, 2 cores), float32" in headline
-    assert headline.endswith("ended at 90.24 % and reported its best epoch, 90.36 %.")
+    headline = texts.headline(records, runs)
+    assert headline == (
+        "**93.00 %** test accuracy after the last of 3 epochs, in 3 minutes on a CPU (test, 2 "
+        "cores); 2019: 90.36 % in 93 minutes, its best epoch, and 90.24 % after its last."
+    )
     assert "JPEG" not in headline + texts.results(records) + texts.status(records)
+    write_record(runs / "again", accuracy=0.9, **FULL, **{"recipe.name": "seed-2019"})
+    headline = texts.headline(read_records(runs), runs)
+    assert headline.endswith("and 90.24 % after its last, 90.00 % where we repeated its recipe.")
 
 
 def test_a_jpeg_copy_is_named_and_not_held_against_2019(runs):
     write_record(runs / "jpeg", accuracy=0.93, **FULL, **JPEG)
     records = read_records(runs)
-    headline = texts.headline(records)
+    headline = texts.headline(records, runs)
     assert "JPEG copy" in headline and "must not be compared" in headline
     assert "90." not in headline
     assert "on a JPEG copy of the images" in texts.status(records)
-    _, _, remark = remarks(runs)
-    assert remark.startswith("**jpeg used a JPEG copy") and "2019" in remark
+    _, remark, _ = remarks(runs)
+    assert remark.startswith("<sup>2</sup> jpeg: ") and "**The images were a JPEG copy**" in remark
+    assert "must not be compared" in remark and "above the best epoch" not in remark
+
+
+def test_the_figure_stands_under_the_headline_with_its_own_description(runs):
+    write_record(runs / "ours", accuracy=0.93, **FULL)
+    records = read_records(runs)
+    assert "](" not in texts.headline(records, runs)
+    note = description("Accuracy [%]: 93")
+    Image.new("RGB", (9, 9)).save(runs / "headline.png", pnginfo=note)
+    _, picture, caption = texts.headline(records, runs).split("\n\n")
+    assert picture == "![Accuracy \\[%\\]: 93](runs/headline.png)"
+    assert caption == "Test accuracy by epoch, right the last epochs larger."
+    Image.new("RGB", (9, 9)).save(runs / "headline.png", pnginfo=description("Grad-CAM"))
+    assert "evidence" in texts.headline(records, runs).split("\n\n")[2]
 
 
 def test_without_a_full_run_the_headline_says_so(runs):
     missing = "A full run of this repository is not recorded yet."
-    assert texts.headline(read_records(runs)) == missing
+    assert texts.headline(read_records(runs), runs) == missing
     write_record(runs / "quick")
-    assert texts.headline(read_records(runs)) == missing
+    assert texts.headline(read_records(runs), runs) == missing
 
 
 def test_ours_is_held_against_the_recipe_of_2019_on_the_same_images(runs):
@@ -178,15 +240,15 @@ def test_of_several_repetitions_the_one_that_is_most_alike_counts(runs):
 
 def test_when_the_submission_was_passed_is_said_of_a_full_run(runs):
     write_record(runs / "quick")
-    assert "of 2019 (90.36 %)" not in texts.results(read_records(runs))
+    assert "best epoch of 2019" not in texts.results(read_records(runs))
     write_record(runs / "full", full_result=True)  # its best epoch has 90 %
-    assert "full did not pass the best epoch of 2019 (90.36 %)." in remarks(runs)
+    assert remarks(runs)[1].endswith("It did not pass the best epoch of 2019.")
     path = runs / "full" / "history.csv"
     path.write_text(path.read_text().replace(",0.9\n", ",0.95\n"))
     path = path.with_name("run.json")
     path.write_text(path.read_text().replace('"accuracy": 0.9}', '"accuracy": 0.95}'))
-    expected = "full was above the best epoch of 2019 (90.36 %) for the first time after epoch 2, "
-    assert f"{expected}2.0 minutes." in remarks(runs)
+    expected = "It was above the best epoch of 2019 for the first time after epoch 2, 2 minutes."
+    assert remarks(runs)[1].endswith(expected)
 
 
 def test_status_and_log_show_the_last_epoch(tmp_path):
@@ -196,15 +258,33 @@ def test_status_and_log_show_the_last_epoch(tmp_path):
     assert "Val Acc: **80.00%** (last epoch of quick; " in status and "not the full" in status
     lines = texts.epoch_log(records).splitlines()
     assert lines[lines.index(EPOCH_HEADER) + 3] == format_epoch_row(records[0].history[2])
-    assert lines[-2] == "after the last epoch: 800 of 1,000 test images right, accuracy 0.8000"
+    assert lines[0] == "<details open>" and lines[-1] == "</details>"
+    assert "after the last epoch: 800 of 1,000 test images right, accuracy 0.8000" in lines
 
 
-def test_curves_are_shown_behind_the_log_once_they_are_drawn(tmp_path):
-    folder = write_record(tmp_path / "runs" / "quick")
-    assert texts.epoch_log(read_records(tmp_path / "runs")).endswith("0.8000\n```")
-    (folder / "curves.png").write_bytes(b"png")
-    block = texts.epoch_log(read_records(tmp_path / "runs"))
-    assert block.endswith("of quick, with another run behind it](runs/quick/curves.png)")
+def test_curves_are_shown_above_the_log_once_they_are_drawn(runs):
+    ours = write_record(runs / "ours", **FULL)
+    other = write_record(runs / "other", **FULL, **{"recipe.name": "seed-2019"})
+    assert texts.epoch_log(read_records(runs)).startswith("<details open>")
+    for folder in (ours, other):
+        note = description(f"Curves of {folder.name}")
+        Image.new("RGB", (9, 9)).save(folder / "curves.png", pnginfo=note)
+    records = read_records(runs)
+    block = texts.epoch_log(records)
+    assert block.startswith("![Curves of ours](runs/ours/curves.png)\n\n<details open>")
+    assert "Curves of other" not in block  # all of them stand in runs/README.md
+    block = texts.all_runs(records)
+    assert "![Curves of other](other/curves.png)\n\nother, in front of 2019-submission." in block
+    assert "\n\nours, in front of 2019-submission and other." in block
+
+
+def test_range_tests_are_shown_with_all_runs(runs):
+    write_record(runs / "ours")
+    note = description("Loss against learning rate")
+    Image.new("RGB", (9, 9)).save(runs / "ours" / "range_test.png", pnginfo=note)
+    block = texts.all_runs(read_records(runs))
+    picture = "![Loss against learning rate](ours/range_test.png)"
+    assert block.endswith(f"{picture}\n\nThe range test before ours.")
 
 
 def test_heatmap_figure_is_shown_once_it_exists(tmp_path):
@@ -212,7 +292,16 @@ def test_heatmap_figure_is_shown_once_it_exists(tmp_path):
     assert "](" not in texts.heatmaps(read_records(tmp_path / "runs"))
     (folder / "gradcam.png").write_bytes(b"png")
     block = texts.heatmaps(read_records(tmp_path / "runs"))
-    assert "(runs/quick/gradcam.png)" in block and "not the full result" in block
+    assert block.startswith("![Grad-CAM heatmaps over test images, with")  # it keeps no other text
+    assert "](runs/quick/gradcam.png)" in block and "not the full result" in block
+
+
+def test_badges_name_what_the_set_up_demands():
+    line = texts.badges("", "a.ipynb")
+    assert line.startswith("Python 3.10 to 3.13 · Keras 3.10 or newer on TensorFlow or JAX")
+    assert "[MIT license](LICENSE)" in line and "Colab" not in line
+    linked = texts.badges("someone/some-course", "a.ipynb")
+    assert "github/someone/some-course/blob/main/a.ipynb" in linked and "\n" not in linked
 
 
 def test_colab_block_links_only_to_a_known_address():

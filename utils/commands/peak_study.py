@@ -13,9 +13,9 @@ from utils.commands.arguments import command_parser, exit_status
 from utils.commands.run_recipe import load_split
 from utils.commands.studies import Entry, run_study
 from utils.data.batches import Batches
-from utils.figures.range_test import plot_peak_study
-from utils.figures.style import save_png
 from utils.location import path_argument
+from utils.records.drawings import peak_curve
+from utils.records.read import RANGE_TEST_FILE
 from utils.records.studies import read_study
 from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
@@ -26,7 +26,6 @@ from utils.training.recipe_model import build_model, compile_model
 from utils.training.run_folder import check_plan
 
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
-RANGE_TEST = "range_test.csv"
 
 
 def sweep(recipe, dataset, path, *, num_steps=100, seed=0):
@@ -94,19 +93,14 @@ def _run(args):
     folder = args.output
     dataset, validation = load_split(args.data, args.hold_out)
     dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
-    result = sweep(recipe, dataset, folder / RANGE_TEST)
+    result = sweep(recipe, dataset, folder / RANGE_TEST_FILE)
     peak = result.peak()
     print(f"proposed peak {peak.lr:.3g}: {peak.reason} {result.doubt()}", flush=True)
     entries = entries_around(peak.lr, recipe)
     title = f"Peaks around the one that a range test proposes, {peak.lr:.3g}"
     run_study(title, entries, dataset, folder, range(args.seeds), validation=validation)
-    study = read_study(folder)
-    runs = [[record.run for record in records] for _, records in study.results]
-    peaks = [seeds[0]["recipe"]["max_lr"] for seeds in runs]
-    accuracies = [[run["final"]["accuracy"] for run in seeds] for seeds in runs]
-    figure = plot_peak_study(peaks, accuracies, result.suggest(), peak.lr)
-    save_png(figure, folder / "peaks.png")
-    print(study_table(study))
+    peak_curve(folder).draw()
+    print(study_table(read_study(folder)))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from utils.commands.arguments import command_parser, exit_status
 from utils.data.sources import load_dataset
-from utils.explain.galleries import class_gallery
+from utils.explain.galleries import class_gallery, first_look
 from utils.figures.style import save_png
 from utils.location import path_argument
-from utils.records.read import WEIGHTS_FILE
+from utils.records.read import FIRST_LOOK_FILE, HEATMAPS_FILE, WEIGHTS_FILE
 from utils.records.weights import save_weights
 from utils.records.write import ON_TEST_SET, make_record, save_record
 from utils.runtime import describe_runtime
@@ -113,8 +113,8 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
             `utils.records.write.make_record`.
 
     Returns:
-        The record, a dict. Beside it stand `weights.npz` and `gradcam.png`; a training that has
-        diverged has a record, too, but no heatmaps.
+        The record, a dict. Beside it stand `weights.npz`, `gradcam.png` and `first_look.png`; a
+        training that has diverged has a record, too, but no heatmaps.
 
     Raises:
         ValueError: when the model does not give the accuracy at the end of the history.
@@ -145,11 +145,24 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
     )
     save_record(folder, record)
     if keep_weights and test:
-        save_png(class_gallery(model, dataset, test), folder / "gradcam.png")
+        draw_heatmaps(model, dataset, test, folder)
     if not keep_weights:
         for checkpoint in folder.glob("checkpoint-*.weights.h5"):
             checkpoint.unlink()
     return record
+
+
+def draw_heatmaps(model, dataset, predictions, folder):
+    """Draws what shows where a network looked: this needs weights and images, not only a record.
+
+    Args:
+        model: the trained `keras.Model`.
+        dataset: `utils.data.dataset.Dataset` whose test images are explained.
+        predictions: `utils.training.evaluation.Predictions` of its test images.
+        folder: `pathlib.Path` of the run, which gets the figures.
+    """
+    save_png(class_gallery(model, dataset, predictions), folder / HEATMAPS_FILE)
+    save_png(first_look(model, dataset, predictions), folder / FIRST_LOOK_FILE)
 
 
 def load_split(source, hold_out):

@@ -7,6 +7,7 @@ from utils.explain.overlay import overlay
 from utils.explain.photo import center_square
 from utils.figures.gallery import Caption, plot_cam_gallery
 from utils.figures.grad_cam import plot_cam_methods
+from utils.figures.headline import plot_examples
 from utils.training.evaluation import first_of_each_class
 
 # How the figure of all methods names them; a contrast is a target, not a method, but looks its own.
@@ -76,6 +77,35 @@ def mistake_gallery(model, dataset, predictions, count=12):
     pairs = list(zip(predicted, true))
     maps = ("the prediction", "the truth")
     return plot_cam_gallery(images, pairs, captions, columns=3, maps=maps)
+
+
+def first_look(model, dataset, predictions):
+    """Figure for a first look: a right answer, the surest mistake, and why each was given.
+
+    The right answer is that to the first test image that has one, so that nobody can have chosen
+    a pretty one. Beside the mistake stands what spoke for the answer, and what for the truth.
+
+    Args:
+        model, dataset, predictions: as for `explain`.
+
+    Returns:
+        `utils.figures.style.Figure`.
+    """
+    right = np.flatnonzero(predictions.correct)[:1]
+    wrong = predictions.worst_mistakes(1)
+    groups = []
+    for mark, chosen in (("\u2713 right", right), ("\u2717 wrong", wrong)):
+        if not len(chosen):
+            continue
+        images, [heat], [caption] = explain(model, dataset, predictions, chosen)
+        text = f"{mark}: {caption.predicted}, {100 * caption.confidence:.0f} % sure"
+        pictures = [("image", images[0]), (f"for {caption.predicted}", heat)]
+        if caption.is_wrong:
+            [heat] = _overlays(model, images, predictions.labels[chosen])
+            text += f"; truth: {caption.truth}"
+            pictures.append((f"for {caption.truth}", heat))
+        groups.append((text, pictures))
+    return plot_examples(groups)
 
 
 def method_comparison(model, dataset, predictions, chosen):

@@ -22,6 +22,7 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 BLACK, GRAY = "#000000", "#8c8c8c"
 ORANGE, SKY, GREEN, BLUE = "#e69f00", "#56b4e9", "#009e73", "#0072b2"
@@ -90,14 +91,36 @@ def _encode(image, kind, **options):
     return buffer.getvalue()
 
 
-def save_png(figure, path):
-    """Writes a figure to a PNG file, pixel for pixel as drawn.
+def save_png(figure, path, **texts):
+    """Writes a figure to a PNG file, pixel for pixel as drawn, with its alternative text.
 
     Args:
         figure: a `Figure`.
         path: file name or `pathlib.Path`.
+        **texts: more texts to keep in the file, by keyword; `read_texts` returns them.
     """
-    _render(figure).save(path, "png", optimize=True)
+    notes = PngInfo()
+    for keyword, text in ({"Description": figure.description} | texts).items():
+        notes.add_itxt(keyword, text)
+    _render(figure).save(path, "png", optimize=True, pnginfo=notes)
+
+
+def read_texts(path):
+    """The texts that a PNG file keeps.
+
+    Args:
+        path: file name or `pathlib.Path`.
+
+    Returns:
+        Dict of keyword to text; that of `save_png` has `Description`, the alternative text. Empty
+        where there is no file or no picture in it.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()  # texts may stand behind the pixels
+            return dict(getattr(image, "text", {}))
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises on a file that is torn
+        return {}
 
 
 def figure_svg(figure):

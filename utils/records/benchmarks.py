@@ -9,10 +9,18 @@ import statistics
 from pathlib import Path
 
 BENCHMARKS = "benchmarks"  # a folder of runs/
+GROWTH = "growth"  # the record that is drawn, see utils.records.drawings
 GROWTH_FIGURE = "scaling.png"
 OPERATIONS = "operations"  # the record with a profile instead of variants
 # As README shows them; others follow.
-ORDER = ("training-resnet20v2", "training-resnet56v2", OPERATIONS, "growth", "prediction")
+ORDER = ("training-resnet20v2", "training-resnet56v2", OPERATIONS, GROWTH, "prediction")
+# What README shows of them, by the names of variants; the rest stands in runs/README.md.
+SUMMARY = {
+    "training-resnet56v2": ("ours", "torch-eager", "torch-compiled", "keras-defaults"),
+    "training-resnet20v2": ("ours", "generator", "ours-jax"),
+    "grad-cam": ("ours", "tf-keras-vis", "pytorch-grad-cam"),
+}
+NONE_YET = "*No benchmark is recorded yet; `make bench` makes the records.*"
 LEAST_PASSES = 5
 REDO = "do not edit records by hand: run `make bench` again"
 
@@ -95,8 +103,8 @@ def spread(values, digits):
     return f"{median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
-def performance_block(folder):
-    """Markdown of all records, or what makes them.
+def performance_summary(folder):
+    """Markdown table of the comparisons that most readers look for, or what makes the records.
 
     Args:
         folder: path of `runs/benchmarks`.
@@ -105,14 +113,43 @@ def performance_block(folder):
         ValueError: as `read_benchmarks`.
     """
     records = read_benchmarks(folder)
+    lines = ["| what | images a second | ours is ... times as fast |", "| --- | ---: | ---: |"]
+    for name in SUMMARY:
+        if name not in records:
+            continue
+        lines.append(f"| **{records[name]['title']}** | | |")
+        for key in SUMMARY[name]:
+            if variant := records[name]["variants"].get(key):  # else it was left out
+                times = statistics.median(speedups(records[name], key)) if key != "ours" else None
+                rate = statistics.median(rates(variant))
+                lines.append(
+                    f"| {variant['what']}; {variant['precision']} | {rate:,.0f} "
+                    f"| {'' if times is None else f'{times:.2f}'} |"
+                )
+    if len(lines) == 2:
+        return NONE_YET
+    machines = {record["device"]: None for record in records.values()}
+    return "\n".join([*lines, "", f"Medians. {'; '.join(machines)}."])
+
+
+def performance_block(folder, alt=""):
+    """Markdown of all records, or what makes them; the addresses of figures count from `runs/`.
+
+    Args:
+        folder: path of `runs/benchmarks`.
+        alt: str, alternative text of the figure of growth; it is left out without one.
+
+    Raises:
+        ValueError: as `read_benchmarks`.
+    """
     parts = []
-    for name, record in records.items():
+    for name, record in read_benchmarks(folder).items():
         parts.append(f"### {record['title']}")
         parts += [operations_table(record) if name == OPERATIONS else comparison_table(record)]
         parts.append(conditions(record))
-        if name == "growth" and (Path(folder) / GROWTH_FIGURE).is_file():
-            parts.append(f"![{record['title']}](runs/{BENCHMARKS}/{GROWTH_FIGURE})")
-    return "\n\n".join(parts) or "*No benchmark is recorded yet; `make bench` makes the records.*"
+        if name == GROWTH and alt:
+            parts.append(f"![{alt}]({BENCHMARKS}/{GROWTH_FIGURE})")
+    return "\n\n".join(parts) or NONE_YET
 
 
 def conditions(record):

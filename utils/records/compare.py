@@ -22,6 +22,11 @@ class Seeds(NamedTuple):
     mean: float
     deviation: float
 
+    @property
+    def single(self):
+        """Whether there is one seed only."""
+        return len(self.seeds) == 1
+
 
 class Difference(NamedTuple):
     """How far two accuracies lie apart.
@@ -97,6 +102,22 @@ def recipe_of_2019_repeated(records):
         return None
     alike = ("precision", "backend", "seed")
     return max(repeated, key=lambda one: [one.run[key] == reported.run[key] for key in alike])
+
+
+def behind(record, records):
+    """The runs to draw a full run over: that of 2019 and, for the reported run, its repetition.
+
+    Args:
+        record: `utils.records.read.Record`, a full run of ours.
+        records: list of `Record`.
+
+    Returns:
+        List of at most 2 `Record`.
+    """
+    others = [submission_of_2019(records)]
+    if record == reported_record(records):
+        others.append(recipe_of_2019_repeated(records))
+    return [one for one in others if one]
 
 
 def overtaking(record, accuracy):

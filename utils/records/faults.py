@@ -12,6 +12,14 @@ RECORD = ROOT / "runs" / FAULTS / RECORD_FILE
 FIELDS = {"faults": list, "seconds": float, "device": str, "versions": dict, "git_commit": str}
 FAULT_FIELDS = {"group": str, "fault": str, "tries": int, "survived": int, "seconds": float}
 FAULT_FIELDS |= {"note": str, "failures": list}
+NONE_YET = "*No fault is on record yet; `make faults` tries them.*"
+GROUPS = {  # of faults, as README names them
+    "kills": "a training is killed at a random moment, and started again",
+    "files": "a file is torn, flipped bit by bit, or another one",
+    "disk": "the disk is full",
+    "fuzz": "senseless input",
+    "hostile": "files and servers that mean harm",
+}
 REDO = "run `make faults` again, or restore the file from version control"
 
 
@@ -62,6 +70,31 @@ def _check_fields(values, fields, path):
             raise ValueError(f"{path}: {name} is {value!r}, not a {kind.__name__}; {REDO}.")
 
 
+def faults_summary(path=RECORD):
+    """Markdown table with a line for each group of faults, or what makes the record.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        str.
+
+    Raises:
+        ValueError: as `read_faults`.
+    """
+    if not Path(path).is_file():
+        return NONE_YET
+    record, groups = read_faults(path), {}
+    for fault in record["faults"]:
+        groups.setdefault(fault["group"], []).append(fault)
+    lines = ["| what happens | tries | survived |", "| --- | ---: | ---: |"]
+    for name, faults in groups.items():
+        tries, survived = (sum(one[key] for one in faults) for key in ("tries", "survived"))
+        count = f"{survived:,}" if survived == tries else f"**{survived:,}**"
+        lines.append(f"| {GROUPS.get(name, name)} | {tries:,} | {count} |")
+    return "\n".join(lines)
+
+
 def faults_block(path=RECORD):
     """Markdown table of the record, a line for each fault, or what makes it.
 
@@ -75,7 +108,7 @@ def faults_block(path=RECORD):
         ValueError: as `read_faults`.
     """
     if not Path(path).is_file():
-        return "*No fault is on record yet; `make faults` tries them.*"
+        return NONE_YET
     record = read_faults(path)
     lines = ["| fault | tries | survived | seconds |", "| --- | ---: | ---: | ---: |"]
     for fault in record["faults"]:

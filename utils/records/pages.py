@@ -1,8 +1,9 @@
-"""Renews the generated parts of README.md and of the notebook.
+"""Renews the generated parts of README.md, of runs/README.md and of the notebook.
 
-They stand between `<!-- generated:NAME -->` and `<!-- /generated:NAME -->`. The repository's public
-address, from which badge and links follow, is a constant in the notebook, which needs it before it
-has any module: `REPOSITORY = "owner/name"`, or `""` while it is not known and nothing links to it.
+README.md says what most readers look for, runs/README.md has all of it. The parts stand between
+`<!-- generated:NAME -->` and `<!-- /generated:NAME -->`. The repository's public address, from
+which badge and links follow, is a constant in the notebook, which needs it before it has any
+module: `REPOSITORY = "owner/name"`, or `""` while it is not known and nothing links to it.
 """
 
 import json
@@ -10,13 +11,20 @@ import re
 from pathlib import Path
 
 from utils.records import texts
-from utils.records.benchmarks import BENCHMARKS, performance_block
-from utils.records.faults import RECORD_FILE, faults_block
+from utils.records.benchmarks import (
+    BENCHMARKS,
+    GROWTH_FIGURE,
+    performance_block,
+    performance_summary,
+)
+from utils.records.faults import RECORD_FILE, faults_block, faults_summary
 from utils.records.read import FAULTS, ROOT, STUDIES, read_records
 from utils.records.studies import STUDY_FILE, read_study
-from utils.records.study_tables import study_table
+from utils.records.study_tables import study_line, study_table
 
 NOTEBOOK = "Assignment4B.ipynb"
+PAGES = ("README.md", "runs/README.md")
+FIXES = "fixes"  # the study that README shows whole
 ADDRESS = re.compile(r'^(REPOSITORY = )"([^"\n]*)"', flags=re.MULTILINE)
 
 
@@ -33,40 +41,48 @@ def make_blocks(runs, repository):
     Raises:
         ValueError: when a record or a study is unsound.
     """
-    records = read_records(runs)
+    runs = Path(runs)
+    records, found = read_records(runs), _studies(runs / STUDIES)
+    growth = texts.picture(runs / BENCHMARKS / GROWTH_FIGURE, "Growth of an epoch of training")
+    fixes = [study_table(study) for folder, study in found if folder.name == FIXES]
     return {
-        "headline": texts.headline(records),
+        "badges": texts.badges(repository, NOTEBOOK),
+        "headline": texts.headline(records, runs),
         "results": texts.results(records),
         "heatmaps": texts.heatmaps(records),
         "status": texts.status(records),
         "epoch-log": texts.epoch_log(records),
-        "faults": faults_block(Path(runs) / FAULTS / RECORD_FILE),
-        "performance": performance_block(Path(runs) / BENCHMARKS),
-        "studies": studies(Path(runs) / STUDIES),
+        "faults": faults_summary(runs / FAULTS / RECORD_FILE),
+        "performance": performance_summary(runs / BENCHMARKS),
+        "studies": texts.text(
+            "studies",
+            fixes[0] if fixes else "",
+            [study_line(study) for folder, study in found if folder.name != FIXES],
+        ),
         "colab": texts.colab(repository, NOTEBOOK),
+        "all-runs": texts.all_runs(records),
+        "all-performance": performance_block(runs / BENCHMARKS, growth),
+        "all-studies": texts.text("all_studies", [_study_part(*one) for one in found]),
+        "all-faults": faults_block(runs / FAULTS / RECORD_FILE),
     }
 
 
-def studies(folder):
-    """Table and figures of every study in a folder of `runs/`, or what makes one.
+def _studies(folder):
+    """(Folder, study) of every study that has a run."""
+    paths = sorted(path.parent for path in Path(folder).glob(f"*/{STUDY_FILE}"))
+    return [(path, study) for path in paths if (study := read_study(path)).results]
 
-    Args:
-        folder: path of `runs/studies`.
 
-    Returns:
-        Markdown.
-
-    Raises:
-        ValueError: as `utils.records.studies.read_study`.
-    """
-    parts = []
-    for path in sorted(Path(folder).glob(f"*/{STUDY_FILE}")):
-        study = read_study(path.parent)
-        if study.results:
-            address = f"runs/{STUDIES}/{path.parent.name}"
-            figures = [f"{address}/{one.name}" for one in sorted(path.parent.glob("*.png"))]
-            parts.append({"title": study.title, "table": study_table(study), "figures": figures})
-    return texts.text("studies", parts)
+def _study_part(folder, study):
+    """Title, table and figures of a study; the addresses count from `runs/`."""
+    figures = [
+        {
+            "alt": texts.picture(path, study.title),
+            "address": f"{STUDIES}/{folder.name}/{path.name}",
+        }
+        for path in sorted(folder.glob("*.png"))
+    ]
+    return {"title": study.title, "table": study_table(study), "figures": figures}
 
 
 def fill_blocks(text, blocks, place="the text"):
@@ -157,12 +173,14 @@ def renewed_files(root=ROOT, repository=None):
     Raises:
         ValueError: on an unsound record, a broken marker or a malformed address.
     """
-    readme, notebook = Path(root) / "README.md", Path(root) / NOTEBOOK
+    root = Path(root)
     if repository is None:
         repository = present_repository(root)
-    blocks = make_blocks(Path(root) / "runs", check_repository(repository))
-    old = {path: path.read_text(encoding="utf-8") for path in (readme, notebook)}
-    return {
-        readme: (old[readme], fill_blocks(old[readme], blocks, readme.name)),
-        notebook: (old[notebook], renew_notebook(old[notebook], blocks, repository)),
+    blocks = make_blocks(root / "runs", check_repository(repository))
+    texts_of = {root / name: (root / name).read_text(encoding="utf-8") for name in PAGES}
+    files = {
+        path: (old, fill_blocks(old, blocks, path.relative_to(root).as_posix()))
+        for path, old in texts_of.items()
     }
+    old = (root / NOTEBOOK).read_text(encoding="utf-8")
+    return files | {root / NOTEBOOK: (old, renew_notebook(old, blocks, repository))}

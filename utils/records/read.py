@@ -21,7 +21,12 @@ SUBMISSION = "2019-submission"
 FAULTS = "faults"  # a folder of runs/ without runs, see utils.records.faults
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
-CURVES_FILE = "curves.png"  # see utils.commands.curves
+RANGE_TEST_FILE = "range_test.csv"  # a range test before the run, or of a study
+# Figures of a run: of its network, see utils.commands.heatmaps; of its record, see
+# utils.records.drawings.
+HEADLINE_FILE = "headline.png"  # in the folder of the runs
+HEATMAPS_FILE, FIRST_LOOK_FILE = "gradcam.png", "first_look.png"
+CURVES_FILE, RANGE_FIGURE = "curves.png", "range_test.png"
 
 
 @dataclasses.dataclass(frozen=True)

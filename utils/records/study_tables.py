@@ -19,6 +19,35 @@ def study_table(study):
     return _table_of_test_sets(study) if study.of_test_sets else _table_of_seeds(study)
 
 
+def study_line(study):
+    """A study in one line of a table.
+
+    Args:
+        study: `utils.records.studies.Study` with at least one run.
+
+    Returns:
+        Dict of `title`, `models` and `epochs`, and `results`, a list of (label, accuracies as
+        text).
+    """
+    runs = [one for _, records in study.results for one in records]
+    results = []
+    for label, records in study.results:
+        if study.of_test_sets:
+            cells = accuracies(records[0]).values()
+            found = ", ".join(f"{100 * one['accuracy']:.2f} % on {one['source']}" for one in cells)
+        else:
+            mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in records])
+            spread = f" ± {100 * deviation:.2f}" if len(records) > 1 else ""
+            found = f"{100 * mean:.2f}{spread} %"
+        results.append((label, found))
+    return {
+        "title": study.title,
+        "models": [one.model for one in runs],
+        "epochs": [one.run["recipe"]["epochs"] for one in runs],
+        "results": results,
+    }
+
+
 def _table_of_seeds(study):
     """Mean and spread over seeds, and the change from line to line."""
     lines, before = [], None

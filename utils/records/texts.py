@@ -4,13 +4,15 @@ Jinja, which nbconvert brings, rather than `str.format`: tables have loops and s
 conditions, and both belong to the text.
 """
 
+import re
 from pathlib import Path
 
 import jinja2
 
+from utils.figures.style import read_texts
 from utils.records import compare
 from utils.records.choose import reported_record
-from utils.records.read import CURVES_FILE
+from utils.records.read import CURVES_FILE, HEADLINE_FILE, HEATMAPS_FILE, RANGE_FIGURE, ROOT
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 
 
@@ -31,6 +33,7 @@ def _environment():
         "count": "{:,}".format,
         "distinct": lambda values: " and ".join(map(str, sorted(set(values)))),
         "minutes": lambda seconds: f"{seconds / 60:.1f}",
+        "whole_minutes": lambda seconds: f"{seconds / 60:.0f}",
         "paragraph": lambda text: " ".join(text.split()) + "\n",
         "percent": lambda share: f"{100 * share:.2f} %",
         "points": lambda share: f"{100 * share:+.2f}",
@@ -47,13 +50,51 @@ def text(name, *values, **named):
     return str(getattr(_TEXTS, name)(*values, **named)).strip("\n")
 
 
-def headline(records):
-    """One paragraph: what was reached, in which time, on what, against 2019."""
-    return text("headline", reported_record(records), compare.submission_of_2019(records))
+def picture(path, fallback=""):
+    """Alternative text of a figure in `runs/`, as Markdown takes it; "" where there is no figure.
+
+    Args:
+        path: of the PNG file, which keeps what `utils.figures.style.save_png` wrote in it.
+        fallback: for a file that keeps none.
+    """
+    if not Path(path).is_file():
+        return ""
+    return re.sub(r"([\[\]])", r"\\\1", read_texts(path).get("Description") or fallback)
+
+
+def badges(repository, notebook, root=ROOT):
+    """One line: what the repository runs on, its license and, with an address, a link to Colab.
+
+    Args:
+        repository: `"owner/name"` or `""`.
+        notebook: file name.
+        root: path of the repository, whose set-up files name the versions.
+    """
+    setup = (Path(root) / "scripts/setup.sh").read_text(encoding="utf-8")
+    [python] = set(re.findall(r"needs (3\.\d+ to 3\.\d+)", setup))
+    needed = (Path(root) / "requirements.txt").read_text(encoding="utf-8")
+    least = dict(re.findall(r"^(\w+)>=([\d.]+)", needed, flags=re.MULTILINE))
+    return text("badges", python, least["keras"], repository, notebook)
+
+
+def headline(records, runs):
+    """What was reached, in which time, on what, against 2019; and the figure of it if drawn.
+
+    Args:
+        records: list of `utils.records.read.Record`.
+        runs: path of the folder with the figure.
+    """
+    return text(
+        "headline",
+        reported_record(records),
+        compare.submission_of_2019(records),
+        compare.recipe_of_2019_repeated(records),
+        picture(Path(runs) / HEADLINE_FILE),
+    )
 
 
 def results(records):
-    """Markdown table of all runs on CIFAR-10, without links: it reads the same in a notebook."""
+    """Small table of the runs on CIFAR-10, with notes; it reads the same in a notebook."""
     records = [record for record in records if record.on_cifar10]
     reported, submission = reported_record(records), compare.submission_of_2019(records)
     repeated = compare.recipe_of_2019_repeated(records)
@@ -82,22 +123,40 @@ def status(records):
     return text("status", reported_record(records))
 
 
+def all_runs(records):
+    """Table of all runs with all that is known of each, and the figures of their records.
+
+    The addresses of its figures count from `runs/`.
+    """
+    figures = []
+    for one in records:
+        behind = " and ".join(other.name for other in compare.behind(one, records))
+        captions = {RANGE_FIGURE: f"The range test before {one.name}"}
+        captions[CURVES_FILE] = f"{one.name}, in front of {behind}"
+        for name, caption in captions.items():
+            if alt := picture(one.folder / name):
+                figures.append((caption, alt, f"{one.name}/{name}"))
+    return text("all_runs", records, figures)
+
+
 def heatmaps(records):
     """The Grad-CAM figure of the reported run, else of another one, else what makes it."""
     drawn = [
         record
         for record in (reported_record(records), *records)
-        if (record.folder / "gradcam.png").is_file()
+        if (record.folder / HEATMAPS_FILE).is_file()
     ]
-    return text("heatmaps", drawn[0] if drawn else None)
+    if not drawn:
+        return text("heatmaps", None, "")
+    fallback = "Grad-CAM heatmaps over test images, with predicted class and confidence"
+    return text("heatmaps", drawn[0], picture(drawn[0].folder / HEATMAPS_FILE, fallback))
 
 
 def epoch_log(records):
     """The log of the reported run, in the very lines that training printed, and drawn curves."""
     record = reported_record(records)
-    lines = map(format_epoch_row, record.history)
-    drawn = [one for one in records if (one.folder / CURVES_FILE).is_file()]
-    return text("epoch_log", record, EPOCH_HEADER, lines, drawn, CURVES_FILE)
+    lines = [format_epoch_row(row) for row in record.history]
+    return text("epoch_log", record, EPOCH_HEADER, lines, picture(record.folder / CURVES_FILE))
 
 
 def colab(repository, notebook):

@@ -1,0 +1,42 @@
+"""Draws the heatmaps of a recorded run again, from the weights that it ships: nothing is trained.
+
+`python -m utils.commands.heatmaps runs/NAME --data DIR` draws what a training draws at its end,
+gradcam.png and first_look.png, beside the record. DIR must hold the images the run was tested on.
+"""
+
+import sys
+
+from utils.commands.arguments import command_parser
+from utils.commands.run_recipe import draw_heatmaps, exit_status
+from utils.data.sources import load_dataset
+from utils.records.read import FIRST_LOOK_FILE, HEATMAPS_FILE, read_record
+from utils.records.weights import load_trained
+from utils.training.evaluation import evaluate
+
+
+def main(arguments=None):
+    """Parses the command line and draws the figures; returns the exit status."""
+    parser = command_parser("utils.commands.heatmaps", __doc__)
+    parser.add_argument("run", help="folder of a record that ships its weights, as runs/NAME")
+    parser.add_argument("--data", required=True, help="cifar10, shapes or a local folder")
+    args = parser.parse_args(arguments)
+    return exit_status(lambda: _run(args))
+
+
+def _run(args):
+    record, dataset = read_record(args.run), load_dataset(args.data)
+    data = record.run["data"]
+    if data["content_hash"] != dataset.content_hash:
+        raise ValueError(
+            f"{record.name} was tested on {data['source']}, content hash {data['content_hash']}; "
+            f"--data gives {dataset.source}, {dataset.content_hash}. Name the images of the run."
+        )
+    model = load_trained(record, dtype=record.run["precision"])
+    test = evaluate(model, dataset.x_test, dataset.y_test)
+    print(f"{test.correct.sum():,} of {len(test.labels):,} test images right")
+    draw_heatmaps(model, dataset, test, record.folder)
+    print(f"drawn: {record.folder / HEATMAPS_FILE}, {record.folder / FIRST_LOOK_FILE}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
