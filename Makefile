@@ -25,7 +25,7 @@ option = $(if $(filter command line,$(origin $(1))),--$(2) "$($(1))")
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
-	@echo 'make gallery heat maps of many test images in one page, build/gallery.html'
+	@echo 'make gallery heatmaps of many test images in one page, build/gallery.html'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
 	@echo 'make faults  kill, tear, fill the disk, fuzz: some 25 minutes; QUICK=1 only rehearses'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'

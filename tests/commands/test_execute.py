@@ -16,8 +16,8 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from utils.commands.execute import describe_record, main, read_notebook
-from utils.commands.html_page import standalone_html
 from utils.commands.notebook_run import cell_titles
+from utils.html.notebook import standalone_html
 
 ROOT = Path(__file__).resolve().parents[2]
 # What compiled libraries do at start-up: write to the file descriptor, past sys.stderr.

@@ -38,7 +38,7 @@ def quick_maps(monkeypatch):
 def test_the_choice_is_said(quick_maps, network, dataset):
     page, choice = gallery.make_gallery(network, dataset, "Network: tiny.", of_class="cat")
     assert choice == "All 12 images of class cat (test set: 120 images). Data: noise."
-    assert "<title>Heat maps of 12 images of class cat</title>" in page
+    assert "<title>Heatmaps of 12 images of class cat</title>" in page
     assert f"<p>{choice} Network: tiny.</p>" in page
     assert 'class="warning">These' not in page and "Left out to keep" not in page
     for title in ("last activation (8 × 8)", "end of stage 1 (32 × 32)"):
@@ -47,7 +47,7 @@ def test_the_choice_is_said(quick_maps, network, dataset):
 
 def test_the_surest_images_stay_when_there_are_too_many(quick_maps, network, dataset):
     page, choice = gallery.make_gallery(network, dataset, "", most=3)
-    assert choice.startswith("The surest 3 of ") and "<h1>Heat maps of 3 mistakes</h1>" in page
+    assert choice.startswith("The surest 3 of ") and "<h1>Heatmaps of 3 mistakes</h1>" in page
     with pytest.raises(ValueError, match="at least 1, got 0"):
         gallery.make_gallery(network, dataset, "", most=0)
 

@@ -1,5 +1,5 @@
 """What a shell starts.
 
 May import the modules in `utils/` itself and every other wing: `data`, `figures`, `model`,
-`training`, `explain` and `records`.
+`training`, `explain`, `records` and `html`.
 """

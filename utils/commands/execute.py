@@ -18,8 +18,8 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from utils import progress
 from utils.atomic import write_text
 from utils.commands.arguments import command_parser
-from utils.commands.html_page import standalone_html
 from utils.commands.notebook_run import NotebookRun
+from utils.html.notebook import standalone_html
 from utils.location import path_argument
 
 ERROR_LINES = 8

@@ -1,4 +1,4 @@
-"""Writes gallery.html: the heat maps of many test images in one file that opens in any browser.
+"""Writes gallery.html: the heatmaps of many test images in one file that opens in any browser.
 
 `python -m utils.commands.gallery` shows all mistakes of the shipped network, `--class cat` every
 cat, `--cell cat,dog` the cats that were taken for dogs. In the page method, layer, class explained
@@ -9,9 +9,7 @@ import sys
 import time
 
 from utils.atomic import write_text
-from utils.commands.arguments import command_parser
-from utils.commands.gallery_page import encode_layer, gallery_data, gallery_html
-from utils.commands.run_recipe import exit_status
+from utils.commands.arguments import command_parser, exit_status
 from utils.data.sources import load_dataset
 from utils.explain.map_sets import (
     METHODS,
@@ -20,6 +18,7 @@ from utils.explain.map_sets import (
     stage_layers,
     wanted_classes,
 )
+from utils.html.gallery import encode_layer, gallery_data, gallery_html
 from utils.records.read import ROOT, read_record
 from utils.records.weights import load_trained, shipped_record
 from utils.runtime import describe_runtime, output_dir, quiet_backend
@@ -63,7 +62,7 @@ def make_gallery(network, dataset, about_network, *, of_class=None, cell=None, m
     images, wanted = dataset.x_test[chosen], wanted_classes(predictions)
     data = gallery_data(images, chosen, predictions, wanted, dataset.class_names)
     about = {
-        "title": f"Heat maps of {len(chosen):,} {what}",
+        "title": f"Heatmaps of {len(chosen):,} {what}",
         "warning": "" if dataset.is_cifar10 else PAINTED,
         "choice": choice,
         "network": about_network,

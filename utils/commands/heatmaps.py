@@ -6,9 +6,10 @@ gradcam.png and first_look.png, beside the record. DIR must hold the images the 
 
 import sys
 
-from utils.commands.arguments import command_parser
-from utils.commands.run_recipe import draw_heatmaps, exit_status
+from utils.commands.arguments import command_parser, exit_status
+from utils.commands.run_recipe import draw_heatmaps
 from utils.data.sources import load_dataset
+from utils.location import path_argument
 from utils.records.read import FIRST_LOOK_FILE, HEATMAPS_FILE, read_record
 from utils.records.weights import load_trained
 from utils.training.evaluation import evaluate
@@ -17,7 +18,8 @@ from utils.training.evaluation import evaluate
 def main(arguments=None):
     """Parses the command line and draws the figures; returns the exit status."""
     parser = command_parser("utils.commands.heatmaps", __doc__)
-    parser.add_argument("run", help="folder of a record that ships its weights, as runs/NAME")
+    help_text = "folder of a record that ships its weights, as runs/NAME"
+    parser.add_argument("run", type=path_argument, help=help_text)
     parser.add_argument("--data", required=True, help="cifar10, shapes or a local folder")
     args = parser.parse_args(arguments)
     return exit_status(lambda: _run(args))

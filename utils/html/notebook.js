@@ -2,7 +2,7 @@
 "use strict";
 
 const contents = document.querySelector("nav details");
-const wide = matchMedia("(min-width: 70rem)"); // as in html_page.css
+const wide = matchMedia("(min-width: 70rem)"); // as in notebook.css
 
 function foldContents() {
   contents.open = wide.matches;

@@ -163,7 +163,7 @@ function drawChosen() {
   const asks = data.methods[byId("method").value].asks_class;
   const what = asks ? `${text("method")} for ${label}` : text("method");
   byId("what").textContent = empty ? `${what}: nothing speaks for it here` : what;
-  byId("heat").setAttribute("aria-label", `Heat map over the image: ${byId("what").textContent}`);
+  byId("heat").setAttribute("aria-label", `Heatmap over the image: ${byId("what").textContent}`);
   draw(byId("plain"), chosen);
   draw(byId("heat"), chosen, map);
 }

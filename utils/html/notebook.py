@@ -9,7 +9,7 @@ import re
 
 from markupsafe import Markup
 
-from utils.commands.page_template import fill_page
+from utils.html.template import fill_page
 
 # Cells alone. Figures bring their descriptions, which nbconvert's own template passes over.
 CELLS = """{% extends 'lab/base.html.j2' %}
@@ -56,7 +56,7 @@ def standalone_html(notebook, title, folder="."):
     ]
     titles = [entry["text"] for entry in contents if entry["level"] == "h1"]
     return fill_page(
-        "html_page.html.jinja",
+        "notebook.html.jinja",
         title=titles[0] if titles else title,
         contents=[entry for entry in contents if entry["level"] != "h1"],
         cells=Markup(soup),

@@ -1,6 +1,6 @@
-"""The gallery of heat maps as one HTML file: images, maps as bytes, and a script that draws them.
+"""The gallery of heatmaps as one HTML file: images, maps as bytes, and a script that draws them.
 
-The script, `gallery_page.js`, enlarges and mixes as `utils.explain.overlay.overlay` does.
+The script, `gallery.js`, enlarges and mixes as `utils.explain.overlay.overlay` does.
 """
 
 import base64
@@ -11,9 +11,9 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from utils.commands.page_template import fill_page
 from utils.explain.galleries import METHOD_NAMES
 from utils.explain.map_sets import METHODS
+from utils.html.template import fill_page
 
 COLORMAP, OPACITY = "inferno", 60  # those of `overlay`; in percent
 SHEET_COLUMNS = 32
@@ -83,7 +83,7 @@ def gallery_html(data, about):
     Returns:
         The page as str; it requests nothing from any server.
     """
-    return fill_page("gallery_page.html.jinja", data=data, about=about)
+    return fill_page("gallery.html.jinja", data=data, about=about)
 
 
 def _sheet(images):

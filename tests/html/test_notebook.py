@@ -13,8 +13,8 @@ from headless_browser import open_browser
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from utils.commands.html_page import standalone_html
 from utils.figures.style import STYLE, make_figure
+from utils.html.notebook import standalone_html
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADINGS = [f"{number}. Part & <b>{number}</b>" for number in range(1, 6)]

@@ -8,10 +8,10 @@ import pytest
 from headless_browser import open_browser
 from PIL import Image
 
-from utils.commands.gallery_page import encode_layer, gallery_data, gallery_html
 from utils.explain.galleries import METHOD_NAMES
 from utils.explain.map_sets import METHODS, MapSet, wanted_classes
 from utils.explain.overlay import overlay
+from utils.html.gallery import encode_layer, gallery_data, gallery_html
 from utils.training.evaluation import Predictions
 
 SIDES = {"last activation": 8, "end of stage 3": 8, "end of stage 2": 16, "end of stage 1": 32}
@@ -226,7 +226,7 @@ def test_images_are_described(browser, sample):
     number = chosen(browser)
     name = NAMES[sample.predictions.predicted[number]]
     heat = "document.getElementById('heat').ariaLabel"
-    assert browser.run(heat) == f"Heat map over the image: Grad-CAM for {name}"
+    assert browser.run(heat) == f"Heatmap over the image: Grad-CAM for {name}"
     pick(browser, "explained", 2)
     assert browser.run(heat).endswith(": nothing speaks for it here")
 
