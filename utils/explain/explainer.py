@@ -9,6 +9,7 @@ from utils.explain.checks import (
     check_classes,
     check_finite,
     check_images,
+    fewer_images,
     fixed_batches,
     predicted_classes,
 )
@@ -16,6 +17,7 @@ from utils.explain.compiled import compile_gradient
 from utils.explain.graph import Graph
 from utils.explain.logits import check_logits, find_logits
 from utils.explain.methods import HOOKS
+from utils.out_of_memory import batches_of
 
 
 class GradCAM:
@@ -79,10 +81,11 @@ class GradCAM:
         check_batch_size(batch_size)
         batches = -(-len(images) // batch_size)
         size = self._input_shape[0] or -(-len(images) // batches)
-        parts = [
-            self._explain(images[rows], wanted[rows], against[rows])
-            for rows in fixed_batches(len(images), size)
-        ]
+        with batches_of(size, fewer_images):
+            parts = [
+                self._explain(images[rows], wanted[rows], against[rows])
+                for rows in fixed_batches(len(images), size)
+            ]
         maps, logits = (np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True))
         check_finite(logits, maps)
         check_logits(self._head, logits)

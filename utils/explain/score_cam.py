@@ -20,6 +20,7 @@ from utils.explain.checks import (
     check_classes,
     check_finite,
     check_images,
+    fewer_images,
     fixed_batches,
     predicted_classes,
 )
@@ -27,6 +28,7 @@ from utils.explain.compiled import compile_forward
 from utils.explain.graph import Graph
 from utils.explain.logits import LINKS, check_logits, find_logits, needed
 from utils.explain.overlay import resize_maps
+from utils.out_of_memory import batches_of
 
 
 class ScoreCAM:
@@ -108,7 +110,8 @@ class ScoreCAM:
 
 def _in_batches(run, images, size):
     """One compiled call for each batch of one size, NumPy (N, ...)."""
-    parts = [run(images[rows])[0] for rows in fixed_batches(len(images), size)]
+    with batches_of(size, fewer_images):
+        parts = [run(images[rows])[0] for rows in fixed_batches(len(images), size)]
     return np.concatenate(parts)[: len(images)]
 
 

@@ -7,10 +7,12 @@ watch the loss. The model is given back exactly as it was.
 import numbers
 import random
 from contextlib import contextmanager
+from functools import partial
 
 import keras
 import numpy as np
 
+from utils.out_of_memory import batches_of
 from utils.progress import progress
 from utils.training.batch_source import checked, endless, readable
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
@@ -87,7 +89,8 @@ def range_test(
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
             batch = checked(next(stream), trial)
-            loss = float(trial.train_on_batch(*batch, return_dict=True)["loss"])
+            with batches_of(len(batch[0]), partial(_smaller, "batches")):
+                loss = float(trial.train_on_batch(*batch, return_dict=True)["loss"])
             if held_out is not None:
                 loss = _mean_loss(trial, held_out)
             if not np.isfinite(loss):
@@ -120,9 +123,14 @@ def _mean_loss(model, batches):
     for i in range(len(batches)):
         model.reset_metrics()  # as above
         batch = checked(batches[i], model)
-        loss = float(model.test_on_batch(*batch, return_dict=True)["loss"])
+        with batches_of(len(batch[0]), partial(_smaller, "held_out")):
+            loss = float(model.test_on_batch(*batch, return_dict=True)["loss"])
         total, count = total + loss * len(batch[0]), count + len(batch[0])
     return total / count
+
+
+def _smaller(name, half):
+    return f"Pass {name} of {half} images, such as Batches(images, labels, {half}, seed=0)."
 
 
 def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):

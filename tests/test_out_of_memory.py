@@ -1,0 +1,164 @@
+"""A device without room for a batch: the error names a size that fits and where it is set."""
+
+import re
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from sample_data import noise
+from small_models import classify, small
+
+from utils.commands.run_recipe import exit_status
+from utils.explain.explainer import GradCAM
+from utils.explain.score_cam import ScoreCAM
+from utils.out_of_memory import OutOfMemoryError, batches_of, is_out_of_memory
+from utils.settings import RECIPES
+from utils.training import evaluation
+from utils.training.fit import fit
+from utils.training.range_test import range_test
+from utils.training.recipe_model import build_model, compile_model
+
+RECIPE = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=8, max_lr=0.05)
+RECIPE = replace(RECIPE, pct_start=0.6)  # of two steps
+TOO_MUCH = 2**46  # float32 numbers: more than a process of today can address
+
+
+def too_much():
+    """Asks the backend for more memory than there is; its own error comes out."""
+    keras.ops.convert_to_numpy(keras.ops.zeros((TOO_MUCH,)))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class SmallDevice(keras.layers.Layer):
+    """Passes batches on up to a size, above which the backend's own lack of memory comes out."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit
+
+    def call(self, images):
+        count = images.shape[0]
+        if isinstance(count, int) and count > self.limit:  # else it is not known yet
+            too_much()
+        return images
+
+
+def network(limit, recipe=RECIPE, images=None):
+    """A recipe's network on a device with room for `limit` images in a step."""
+    images = noise(8, 2).x_train if images is None else images
+    inner = build_model(recipe, images, seed=1)
+    device = SmallDevice(limit)
+    model = keras.Model(inner.input, inner(device(inner.input)))
+    model.get_layer = inner.get_layer
+    compile_model(model, recipe, len(images))
+    model.run_eagerly = True  # in a graph of TensorFlow the size of a batch is not known
+    return model
+
+
+def small_network(limit):
+    """As `network`, but of one dense layer."""
+    inputs = keras.Input((32, 32, 3))
+    model = keras.Model(inputs, classify(SmallDevice(limit)(inputs)))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.run_eagerly = True
+    return model
+
+
+def test_the_error_of_this_backend_is_recognized():
+    with pytest.raises(Exception) as caught:
+        too_much()
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(ValueError("another"))
+    with pytest.raises(KeyError), batches_of(4, str):
+        raise KeyError("passes unchanged")
+
+
+def test_a_single_image_cannot_be_halved():
+    with pytest.raises(OutOfMemoryError, match="single image.*more memory, or the CPU"):
+        with batches_of(1, str):
+            too_much()
+
+
+def test_an_inner_batch_keeps_its_word():
+    with pytest.raises(OutOfMemoryError, match="batch of 4 images.*A batch of 2 needs.*inner 2"):
+        with batches_of(100, str), batches_of(4, "inner {}".format):
+            too_much()
+
+
+def test_a_training_goes_on_elsewhere_or_begins_anew_with_half(tmp_path, capsys):
+    data, folder, quiet = noise(8, 2), tmp_path / "run", lambda line: None
+
+    def train(limit, recipe=RECIPE, folder=folder):
+        return fit(network(limit, recipe), recipe, data, folder, report=quiet)
+
+    with pytest.raises(OutOfMemoryError) as caught:
+        train(limit=4)
+    text = str(caught.value)
+    assert re.search(r"batch of 8 images.*A batch of 4 .*goes on with the same command", text)
+    assert str(folder) in text and "did fit" not in text
+    assert exit_status(lambda: train(limit=4)) == 1  # in the shell, one line
+    assert "error: The device has no room" in capsys.readouterr().err
+    assert [row["epoch"] for row in train(limit=8)] == [1, 2]  # more memory: the same run
+    smaller = replace(RECIPE, batch_size=4, max_lr=0.025)
+    assert "replace(recipe, batch_size=4, max_lr=0.025)" in text
+    with pytest.raises(ValueError, match="another recipe"):
+        train(limit=4, recipe=smaller)  # not in the same folder
+    assert len(train(limit=4, recipe=smaller, folder=tmp_path / "anew")) == 2
+
+
+def test_after_epochs_that_fitted_something_else_has_the_memory(tmp_path):
+    data, recipe = noise(8, 2), replace(RECIPE, epochs=1)
+    model = network(8)
+
+    def report(line):
+        if line.split()[0] == "1":  # the first epoch is done
+            model.layers[1].limit = 4
+
+    with pytest.raises(OutOfMemoryError, match="after 1 epochs that did fit: see what else"):
+        fit(model, replace(recipe, epochs=2), data, tmp_path, report=report)
+
+
+def test_prediction(monkeypatch):
+    model, images = small_network(limit=6), noise(1, 20).x_test
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 10)
+    with pytest.raises(OutOfMemoryError, match="batch of 10.*of 5.*EVALUATION_BATCH = 5"):
+        evaluation.predict_logits(model, images)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 5)
+    assert evaluation.predict_logits(model, images).shape == (20, 4)
+
+
+@pytest.mark.parametrize("name", ["batches", "held_out"])
+def test_range_test(name):
+    images, labels = noise(16, 1).x_train, np.arange(16) % 4
+    large, small_ones = (
+        [(images[i : i + n], labels[i : i + n]) for i in range(0, 16, n)] for n in (8, 4)
+    )
+    model = small_network(limit=4)
+    before = model.get_weights()
+    with pytest.raises(OutOfMemoryError, match=f"batch of 8.*Pass {name} of 4 images"):
+        held_out = large if name == "held_out" else None
+        batches = small_ones if held_out else large
+        range_test(model, batches, num_steps=11, held_out=held_out)
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # given back, as after any interruption
+    held_out = small_ones if name == "held_out" else None
+    assert len(range_test(model, small_ones, num_steps=11, held_out=held_out).lr) == 11
+
+
+@pytest.mark.parametrize("explain", [GradCAM, ScoreCAM])
+def test_explaining(explain, monkeypatch):
+    one = explain(small(lambda x: classify(keras.layers.Conv2D(3, 3, activation="relu")(x))))
+    name = "_explain" if explain is GradCAM else "_channels"
+    run = getattr(one, name)
+
+    def limited(images, *rest):
+        if len(images) > 2:
+            too_much()
+        return run(images, *rest)
+
+    monkeypatch.setattr(one, name, limited)
+    images = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3)).astype("float32")
+    with pytest.raises(OutOfMemoryError, match="batch of 4.*Pass batch_size=2"):
+        one(images)
+    assert len(one(images, batch_size=2).maps) == 4
