@@ -130,7 +130,7 @@ def test_prediction(monkeypatch):
 
 @pytest.mark.parametrize("name", ["batches", "held_out"])
 def test_range_test(name):
-    images, labels = noise(16, 1).x_train, np.arange(16) % 4
+    images, labels = noise(16, 1).x_train / 255, np.arange(16) % 4
     large, small_ones = (
         [(images[i : i + n], labels[i : i + n]) for i in range(0, 16, n)] for n in (8, 4)
     )
@@ -143,7 +143,8 @@ def test_range_test(name):
     for ours, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)  # given back, as after any interruption
     held_out = small_ones if name == "held_out" else None
-    assert len(range_test(model, small_ones, num_steps=11, held_out=held_out).lr) == 11
+    result = range_test(model, small_ones, num_steps=11, end_lr=1e-3, held_out=held_out)
+    assert len(result.lr) == 11
 
 
 @pytest.mark.parametrize("explain", [GradCAM, ScoreCAM])
