@@ -9,9 +9,8 @@ import json
 import re
 from pathlib import Path
 
-from utils.records import texts
+from utils.records import faults, mutants, texts
 from utils.records.benchmarks import BENCHMARKS, performance_block
-from utils.records.faults import RECORD_FILE, faults_block
 from utils.records.read import FAULTS, ROOT, STUDIES, read_records
 from utils.records.studies import STUDY_FILE, read_study
 from utils.records.study_tables import study_table
@@ -40,7 +39,8 @@ def make_blocks(runs, repository):
         "heatmaps": texts.heatmaps(records),
         "status": texts.status(records),
         "epoch-log": texts.epoch_log(records),
-        "faults": faults_block(Path(runs) / FAULTS / RECORD_FILE),
+        "faults": faults.faults_block(Path(runs) / FAULTS / faults.RECORD_FILE),
+        "mutants": mutants.mutants_block(Path(runs) / FAULTS / mutants.RECORD_FILE),
         "performance": performance_block(Path(runs) / BENCHMARKS),
         "studies": studies(Path(runs) / STUDIES),
         "colab": texts.colab(repository, NOTEBOOK),

@@ -7,7 +7,6 @@ watch the loss. The model is given back exactly as it was.
 import numbers
 import random
 from contextlib import contextmanager
-from functools import partial
 
 import keras
 import numpy as np
@@ -89,8 +88,7 @@ def range_test(
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
             batch = checked(next(stream), trial)
-            with batches_of(len(batch[0]), partial(_smaller, "batches")):
-                loss = float(trial.train_on_batch(*batch, return_dict=True)["loss"])
+            loss = _loss(trial.train_on_batch, batch, "batches")
             if held_out is not None:
                 loss = _mean_loss(trial, held_out)
             if not np.isfinite(loss):
@@ -123,14 +121,19 @@ def _mean_loss(model, batches):
     for i in range(len(batches)):
         model.reset_metrics()  # as above
         batch = checked(batches[i], model)
-        with batches_of(len(batch[0]), partial(_smaller, "held_out")):
-            loss = float(model.test_on_batch(*batch, return_dict=True)["loss"])
+        loss = _loss(model.test_on_batch, batch, "held_out")
         total, count = total + loss * len(batch[0]), count + len(batch[0])
     return total / count
 
 
-def _smaller(name, half):
-    return f"Pass {name} of {half} images, such as Batches(images, labels, {half}, seed=0)."
+def _loss(step, batch, name):
+    """What a step on a batch gives as its loss; a batch that does not fit is named."""
+
+    def smaller(half):
+        return f"Pass {name} of {half} images, such as Batches(images, labels, {half}, seed=0)."
+
+    with batches_of(len(batch[0]), smaller):
+        return float(step(*batch, return_dict=True)["loss"])
 
 
 def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
