@@ -66,7 +66,7 @@ bench:
 
 mutants:
 	@bash scripts/setup.sh requirements.txt requirements-maintain.txt
-	@$(PYTHON_ENV) scripts/mutants.py $(if $(COUNT),--count $(COUNT))
+	@$(PYTHON_ENV) -m faults.mutants $(if $(COUNT),--count $(COUNT))
 
 oldest:
 	@PYTHON="$(or $(PYTHON),python3.10)" bash scripts/oldest.sh

@@ -49,6 +49,7 @@ def try_faults(groups, plan, scratch):
         "disk": lambda folder: [
             disk.fail_each_write(folder / "writes", report=say),
             disk.fill_disk(folder / "full", rooms, report=say),
+            hostile.run_tests(disk.NO_MEMORY, disk.NO_MEMORY_TESTS, folder, group="disk"),
         ],
         "fuzz": lambda folder: fuzz.fuzz(folder, inputs, report=say),
         "hostile": lambda folder: hostile.attack(folder / "attacks", report=say),

@@ -1,9 +1,10 @@
-"""The record of `make mutants`: read, checked and shown as a table."""
+"""The record of `make mutants`: drawn, made, read, checked and shown as a table."""
 
 import json
 
 import pytest
 
+from faults.mutants import draw, make_record
 from utils.records.mutants import mutants_block, read_mutants, write_mutants
 
 MODULES = [
@@ -25,6 +26,22 @@ def test_record_comes_back_and_becomes_a_table(tmp_path):
     assert total == "| all | 50 of 1,588 | 49 | 98 % |"
     assert "mutmut 3.8.1" in text and "seed 0, in 10 minutes; commit 0123456789ab." in text
     assert "Of 1 that no test noticed, 1 are answered" in text
+
+
+def test_a_sample_repeats_and_answers_are_taken_over(monkeypatch):
+    names = [f"utils.{module}.x__mutmut_{n}" for module in ("a.b", "c.d") for n in range(30)]
+    sample = draw(names, 5, seed=1)
+    assert sample == draw(names[::-1], 5, seed=1) != draw(names, 5, seed=2)
+    assert [len(one) for one in sample.values()] == [5, 5] and list(sample) == ["a.b", "c.d"]
+    assert len(draw(names, None, seed=1)["a.b"]) == 30
+    status = dict.fromkeys(names, "killed") | {name: "survived" for name in sample["a.b"][:2]}
+    status[sample["a.b"][2]] = "timeout"
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "3.8.1")
+    first = make_record(sample, status, {}, 60.0, 1, show=lambda name: [f"- {name}"])
+    assert first["modules"][0] == {"module": "a.b", "mutants": 30, "tried": 5, "noticed": 3}
+    first["survivors"][1]["answer"] = "changes nothing"
+    again = make_record(sample, status, first, 60.0, 1, show=lambda name: [f"- {name}"])
+    assert [one["answer"] for one in again["survivors"]] == ["", "changes nothing"]
 
 
 def test_without_a_record_the_command_is_named(tmp_path):
