@@ -43,7 +43,7 @@ REPEATS = (
 
 
 def weights(folder):
-    """All numbers of the newest checkpoint of a run that are floats, weights and optimizer.
+    """Weights and batch-norm statistics in the newest checkpoint of a run.
 
     Args:
         folder: `Path` of a finished run.
@@ -54,7 +54,8 @@ def weights(folder):
     found = {}
 
     def keep(name, item):
-        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+        trained = not name.startswith("optimizer")
+        if trained and isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
             found[name] = np.asarray(item[()], "float64")
 
     with h5py.File(sorted(folder.glob("checkpoint-*"))[-1]) as file:
@@ -109,7 +110,9 @@ def repeat_training(repeat, times, scratch, report=print):
         else:
             result.add(different and f"run {number} differs in {different}")
         report(f"  {backend}, {precision}, {share}: run {number + 1} of {times}")
-    return result.done(f"weights up to {furthest:.1g} apart" if furthest else "")
+    return result.done(
+        f"weights and batch statistics up to {furthest:.1g} apart" if furthest else ""
+    )
 
 
 def repeat_all(times, scratch, report=print):
