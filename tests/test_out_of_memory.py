@@ -32,7 +32,7 @@ def too_much():
 
 @functools.cache
 def own_error():
-    """The error of the backend, to be raised where it cannot be provoked: while a step is traced."""
+    """The error of the backend, to be raised where it cannot be provoked: in a traced step."""
     try:
         too_much()
     except Exception as error:
