@@ -20,6 +20,10 @@ def test_record_comes_back_and_becomes_a_table(tmp_path):
     path = tmp_path / "faults" / "mutants.json"
     write_mutants(path, RECORD)
     assert read_mutants(path) == RECORD
+    untried = {"module": "training.fit", "mutants": 9, "tried": 0, "noticed": 0}
+    write_mutants(path, RECORD | {"modules": [*MODULES, untried]})
+    assert "| training.fit | 0 of 9 | 0 | – |" in mutants_block(path)
+    write_mutants(path, RECORD)
     head, rule, schedule, check, total, empty, text = mutants_block(path).splitlines()
     assert schedule == "| training.schedule | 20 of 286 | 19 | 95 % |"
     assert check == "| records.check | 30 of 1,302 | 30 | 100 % |"

@@ -94,7 +94,7 @@ def mutants_block(path=RECORD):
     lines = ["| module | planted, of all | noticed | share |", "| --- | ---: | ---: | ---: |"]
     rows = [*record["modules"], {"module": "all"} | _sums(record["modules"])]
     for one in rows:
-        share = f"{100 * one['noticed'] / max(one['tried'], 1):.0f} %"
+        share = f"{100 * one['noticed'] / one['tried']:.0f} %" if one["tried"] else "–"
         counts = f"{one['tried']:,} of {one['mutants']:,}"
         lines.append(f"| {one['module']} | {counts} | {one['noticed']:,} | {share} |")
     answered = sum(bool(one["answer"]) for one in record["survivors"])
