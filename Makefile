@@ -21,7 +21,7 @@ unexport PYTHONHOME PYTHONPATH
 # An option of a program, if the word was given on the command line: $(call option,IMAGES,images)
 option = $(if $(filter command line,$(origin $(1))),--$(2) "$($(1))")
 
-.PHONY: help run gallery test faults peers bench lint readme colab colab-check clean setup
+.PHONY: help run gallery test faults peers bench mutants oldest audit lint readme colab colab-check clean setup
 
 help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
@@ -30,6 +30,9 @@ help:
 	@echo 'make faults  kill, tear, fill the disk, fuzz: some 25 minutes; QUICK=1 only rehearses'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
 	@echo 'make bench   measure speed and memory beside other libraries (25 idle minutes, several GB)'
+	@echo 'make mutants plant faults in the code: do the tests notice? hours; COUNT=20 of each module'
+	@echo 'make oldest  run all tests with the oldest packages allowed (Python 3.10, 2 GB)'
+	@echo 'make audit   known vulnerabilities and the licenses of what is installed'
 	@echo 'make lint    check the code style'
 	@echo 'make readme  write the numbers and figures of README.md from the run record'
 	@echo 'make colab REPO=owner/name  enter the public address: badge and links appear'
@@ -71,6 +74,18 @@ peers:
 bench:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt
 	@$(PYTHON_ENV) -m benchmarks $(if $(filter command line,$(origin QUICK)),--quick)
+
+mutants:
+	@bash scripts/setup.sh requirements.txt requirements-maintain.txt
+	@$(PYTHON_ENV) -m faults.mutants $(if $(COUNT),--count $(COUNT))
+
+oldest:
+	@PYTHON="$(or $(PYTHON),python3.10)" bash scripts/oldest.sh
+
+audit:
+	@bash scripts/setup.sh requirements.txt requirements-maintain.txt
+	@$(PYTHON_ENV) -m piplicenses --order=license --with-system
+	@$(PYTHON_ENV) -m pip_audit --local
 
 lint: setup
 	@$(PYTHON_ENV) -m ruff check .

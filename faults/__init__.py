@@ -1,4 +1,4 @@
-"""Fault tests too slow for `make test`: kills, torn files, a full disk, fuzzing, hostile input.
+"""Fault tests too slow for `make test`: kills, repeats, torn files, full disks, hostile input.
 
 `make faults` runs them all. They are a command and no pytest files, because their result is a
 number: how many tries of each fault were survived. The tries are drawn from a seed, go on after one

@@ -13,15 +13,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from faults import disk, files, fuzz, hostile, kills
+from faults import disk, files, fuzz, hostile, kills, repeats
 from faults.errors import describe
 from faults.result import Result
 from utils.records.faults import RECORD, write_faults
 from utils.runtime import describe_runtime, git_commit
 
-GROUPS = ("kills", "files", "disk", "fuzz", "hostile")
-# Kills of each configuration, of the notebook, flips of each file, full disks, inputs.
-FULL, QUICK = (20, 2, 100, disk.ROOMS, fuzz.TOTAL), (2, 1, 10, disk.ROOMS[:1], 2_000)
+GROUPS = ("kills", "repeats", "files", "disk", "fuzz", "hostile")
+# Kills of each configuration, of the notebook, repeats, flips of each file, full disks, inputs.
+FULL, QUICK = (20, 2, 6, 100, disk.ROOMS, fuzz.TOTAL), (2, 1, 2, 10, disk.ROOMS[:1], 2_000)
 
 
 def say(text):
@@ -41,13 +41,15 @@ def try_kills(count, notebooks, scratch):
 
 def try_faults(groups, plan, scratch):
     """Tries the groups of faults in turn; returns a list of `Result`."""
-    count, notebooks, flips, rooms, inputs = plan
+    count, notebooks, times, flips, rooms, inputs = plan
     parts = {
         "kills": lambda folder: try_kills(count, notebooks, folder),
+        "repeats": lambda folder: repeats.repeat_all(times, folder, report=say),
         "files": lambda folder: files.damage_files(folder, flips, report=say),
         "disk": lambda folder: [
             disk.fail_each_write(folder / "writes", report=say),
             disk.fill_disk(folder / "full", rooms, report=say),
+            hostile.run_tests(disk.NO_MEMORY, disk.NO_MEMORY_TESTS, folder, group="disk"),
         ],
         "fuzz": lambda folder: fuzz.fuzz(folder, inputs, report=say),
         "hostile": lambda folder: hostile.attack(folder / "attacks", report=say),
@@ -69,8 +71,7 @@ def try_faults(groups, plan, scratch):
 
 def parts_text(group):
     """First line of the docstring of the module that tries a group."""
-    modules = {"kills": kills, "files": files, "disk": disk, "fuzz": fuzz, "hostile": hostile}
-    return modules[group].__doc__.splitlines()[0]
+    return sys.modules[f"faults.{group}"].__doc__.splitlines()[0]
 
 
 def make_record(results, seconds):

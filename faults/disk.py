@@ -1,4 +1,4 @@
-"""Writing fails in the middle: the disk is full, or a quota is reached.
+"""No room: writing fails in the middle, on a full disk or at a quota; a batch fits no device.
 
 A limit on the size of files, which any user may set, lets every writer fail at any byte; where this
 user may mount one, a small file system in memory is really full. The old files must be kept, the
@@ -23,6 +23,15 @@ from utils.training import run_folder
 from utils.training.epoch_log import CSV_FIELDS, write_history
 from utils.training.lr_curve import RangeTestResult
 
+# A device without memory, which ends in an error that names a batch size to try.
+NO_MEMORY = "no memory for a batch: training, range test, prediction, Grad-CAM, Score-CAM"
+NO_MEMORY_TESTS = tuple(
+    f"tests/test_out_of_memory.py::test_{name}"
+    for name in (
+        *("a_training_goes_on_elsewhere_or_begins_anew_with_half", "prediction"),
+        *("range_test", "explaining"),
+    )
+)
 PARTS = 16
 MEGABYTE = 1_000_000
 # Free room in MB: the first checkpoint of 2.5 MB fails, the second, the third.

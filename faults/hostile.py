@@ -66,9 +66,9 @@ TESTS = {
 }
 
 
-def run_tests(fault, names, scratch):
+def run_tests(fault, names, scratch, group="hostile"):
     """Runs tests of `make test` by name; returns a `Result` with a try for each case."""
-    result, report = Result("hostile", fault), scratch / "report.xml"
+    result, report = Result(group, fault), scratch / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names]
     done = subprocess.run(
         [*command, f"--junit-xml={report}"],

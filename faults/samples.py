@@ -121,6 +121,18 @@ def notebooks():
     return [json.dumps(one, indent=1).encode() for one in (small, old)]
 
 
+def fault_records():
+    """Contents of a record of `make faults` and of one of `make mutants`."""
+    fault = {"group": "disk", "fault": "full", "tries": 3, "survived": 3, "seconds": 1.5}
+    fault |= {"note": "", "failures": []}
+    faults = {"faults": [fault], "device": "CPU", "versions": {"keras": "3.15.1"}}
+    modules = [{"module": "a", "mutants": 9, "tried": 2, "noticed": 1}]
+    survivors = [{"module": "a", "change": ["- 1", "+ 2"], "answer": ""}]
+    mutants = {"tool": "mutmut", "seed": 0, "modules": modules, "survivors": survivors}
+    common = {"seconds": 60.0, "git_commit": "0123456789abcdef"}
+    return [json.dumps(one | common, indent=1).encode() for one in (faults, mutants)]
+
+
 def copy_record(folder):
     """A sound record, without its weights and figures; returns its folder."""
     target = folder / "shapes-resnet20v2"

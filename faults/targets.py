@@ -157,6 +157,20 @@ def study(folder):
     return _text(folder / "study.json", [(place, "study.json")], lambda path: read_study(folder))
 
 
+def fault_record(folder):
+    """The records of `make faults` and of `make mutants`."""
+    from utils.records.faults import read_faults
+    from utils.records.mutants import read_mutants
+
+    path = folder / "record.json"
+
+    def read(content):
+        path.write_bytes(content)
+        (read_mutants if b'"survivors"' in content else read_faults)(path)
+
+    return Target(samples.fault_records(), read)
+
+
 def notebook(folder):
     """A notebook that is to be executed, up to the start of its first cell."""
     from utils.commands import execute, notebook_run
@@ -200,6 +214,7 @@ def targets():
         "records": (10, record),
         "plans": (8, plan),
         "studies": (8, study),
+        "fault records": (4, fault_record),
         "notebooks": (2, notebook),
     }
     for name, edition in samples.editions().items():

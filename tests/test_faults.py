@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
+from faults import repeats, workload
 from faults.errors import is_ours
 from faults.guard import Guard, read_state
 from faults.hostile import TESTS
@@ -71,6 +74,27 @@ def test_a_hang_and_a_crash_end_the_process_and_leave_the_count(tmp_path, evil):
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True)
     assert done.returncode != 0 and read_state(tmp_path / "state") == (2, 0)
+
+
+def test_repeats_find_the_run_that_differs_and_how_far(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "runs" / "shapes-resnet20v2", tmp_path / "shapes")
+    values = iter([1.0, 1.0, 1.25, 1.0, 1.0, 1.25])
+
+    def train(command, log, backend, **variables):
+        folder = Path(command[command.index("--output") + 1])
+        folder.mkdir(parents=True)
+        for name in ("history.csv", "run.json", "weights.npz"):
+            shutil.copy(tmp_path / "shapes" / name, folder)
+        with h5py.File(folder / "checkpoint-0001.weights.h5", "w") as file:
+            file["layers/kernel"] = np.array([0.5, next(values)], "float32")
+
+    monkeypatch.setattr(workload, "run", train)
+    for must in (True, False):
+        (tmp_path / str(must)).mkdir()
+        repeat = repeats.Repeat("tensorflow", "float32", 1, must)
+        result = repeats.repeat_training(repeat, 3, tmp_path / str(must), lambda line: None)
+        assert (result.tries, result.survived) == (2, 1) and "0.2 apart" in result.note
+        assert bool(result.failures) == must and result.fault.endswith("1 thread")
 
 
 def test_mutations_repeat_and_differ():

@@ -76,6 +76,34 @@ def test_a_tree_and_a_photo_have_the_same_pixels(tmp_path, kind):
     np.testing.assert_allclose(photo.astype(int), expected, atol=12 if form == "JPEG" else 1)
 
 
+def encoded(array, form):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, form)
+    return buffer.getvalue()
+
+
+def test_16_bits_become_8_over_the_whole_range():
+    gray = np.repeat(np.array([[0, 257, 32_768, 65_535]], np.uint16), 4, axis=0)
+    pixels = decode_image(encoded(gray, "PNG"), "a").pixels
+    assert pixels.shape == (4, 4, 3) and pixels[0, :, 1].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.int32(-1), np.int32(65_536), np.float32(0.5)],
+)
+def test_pixels_without_a_fixed_range_are_refused(value):
+    with pytest.raises(ValueError, match="a has floating-point or 32-bit pixels"):
+        decode_image(encoded(np.full((4, 4), value), "TIFF"), "a")
+
+
+def test_the_number_of_pixels_is_width_times_height():
+    content = encoded(np.zeros((6, 5, 3), np.uint8), "PNG")
+    assert decode_image(content, "a", max_pixels=30).pixels.shape == (6, 5, 3)
+    with pytest.raises(ValueError, match="a has 5 x 6 = .* pixels, the limit is"):
+        decode_image(content, "a", max_pixels=29)
+
+
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "TIFF"])
 def test_what_pillow_writes_is_known_as_an_image(tmp_path, form):
     picture().save(tmp_path / "a", form)

@@ -168,6 +168,18 @@ def test_normalized_to_one_and_resized(model, images):
     assert maps.shape == (7, 32, 32) and maps.min() >= 0
     np.testing.assert_allclose(maps.max(axis=(1, 2)), 1, rtol=1e-6)
     assert grad_cam(model, images, size=20).shape == (7, 20, 20)
+    assert grad_cam(model, images, size=(10, 20)).shape == (7, 10, 20)
+
+
+@pytest.mark.parametrize("size", [0, 2.5, (0, 4), (4,), "output"])
+def test_a_size_that_is_none_is_refused(model, images, size):
+    with pytest.raises(ValueError, match='size must be "input", None, an int >= 1 or'):
+        grad_cam(model, images, size=size)
+
+
+def test_images_that_are_none_are_named(model):
+    with pytest.raises(ValueError, match="^images "):
+        grad_cam(model, [np.zeros((32, 32, 3)), np.zeros((16, 16, 3))])
 
 
 @pytest.mark.parametrize("policy, tolerance", [("mixed_bfloat16", 0.05), ("mixed_float16", 0.01)])

@@ -190,7 +190,11 @@ def test_starts_with_and_without_settings_of_the_backend_are_read(tmp_path):
 def test_a_record_whose_weights_were_dropped_is_still_read(tmp_path):
     shutil.copytree(ROOT / "runs" / "shapes-resnet20v2", tmp_path / "shapes-resnet20v2")
     assert read_record(tmp_path / "shapes-resnet20v2").ships_weights
-    (tmp_path / "shapes-resnet20v2" / "weights.npz").unlink()
+    weights = tmp_path / "shapes-resnet20v2" / "weights.npz"
+    weights.write_bytes(b"others")
+    with pytest.raises(ValueError, match=r"run\.json: weights\.sha256 is .*weights\.npz has"):
+        read_record(weights.parent)
+    weights.unlink()
     assert not read_record(tmp_path / "shapes-resnet20v2").ships_weights
 
 

@@ -133,6 +133,7 @@ def test_suggestions_cut_at_the_first_nan_and_by_the_planned_steps():
 
 def test_suggestions_need_enough_points():
     assert math.isnan(curve(np.linspace(2, 1, 21)).suggest().slide)  # 14 points are left
+    assert curve(np.linspace(2, 1, 11)).suggest().minimum > 0  # 5 points are enough
     with pytest.raises(ValueError, match=r"4 points .* at least 5 .* Use more steps or a lower"):
         curve(np.linspace(2, 1, 10)).suggest()
     with pytest.raises(ValueError, match="at least 5"):
@@ -170,6 +171,16 @@ def test_a_curve_buried_in_noise_is_doubted():
     assert "flat or noisy" in noisy(VALLEY, 30.0).doubt()
 
 
+def test_the_noise_that_counts_is_that_which_smoothing_leaves():
+    """Normal noise of 0.1 in single losses is one of 0.01 after the mean with beta = 0.98."""
+    rng, parabola = np.random.default_rng(0), np.linspace(-1, 1, 200) ** 2
+    for fall, doubted in ((0.15, False), (0.02, True)):
+        smoothed = 2 + fall * parabola
+        loss = smoothed + rng.normal(0, 0.1, 200)
+        result = RangeTestResult(np.geomspace(1e-4, 10, 200), loss, smoothed, 200, "completed.")
+        assert ("flat or noisy" in result.doubt()) == doubted
+
+
 def test_a_loss_that_still_falls_at_the_end_is_doubted():
     assert "Raise end_lr" in noisy(np.linspace(2.3, 1.0, 200), 0.05).doubt()
 
@@ -201,6 +212,18 @@ def test_csv_round_trip_is_exact(tmp_path):
     assert (again.num_steps, again.stopped_because) == (100, reason)
     assert (again.measured_on, again.beta) == ("held-out", 0.9)
     assert again.suggest() == result.suggest()
+
+
+def test_a_curve_of_one_step_comes_back_from_lines_without_carriage_returns(tmp_path):
+    RangeTestResult(*np.ones((3, 1)), num_steps=50, stopped_because="a").save_csv(tmp_path / "a")
+    assert b"\r" not in (tmp_path / "a").read_bytes()
+    assert RangeTestResult.load_csv(tmp_path / "a").loss.tolist() == [1.0]
+
+
+def test_columns_of_different_lengths_are_not_written(tmp_path):
+    with pytest.raises(ValueError):
+        RangeTestResult(np.ones(3), np.ones(2), np.ones(3), 50, "a").save_csv(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,17 @@ def fit(model):
     model.fit(IMAGES, LABELS, batch_size=16, epochs=2, shuffle=False, verbose=0)
 
 
+def test_a_loss_that_is_not_scaled_is_not_scaled_in_the_test():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", auto_scale_loss=False)
+        optimizer = _trial_model(model, 0.1).optimizer
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
 def random_batches():
     """A source that uses both global random states."""
     while True:
@@ -88,6 +99,7 @@ def test_everything_is_restored_and_training_goes_on_as_if_nothing_had_been():
     keras.utils.set_random_seed(5)
     before, optimizer, step = state_of(model), model.optimizer, model.train_function
     result = range_test(model, random_batches(), num_steps=12, end_lr=1.0)
+    assert result.num_steps == 12 and result.measured_on == "batch"
     after_test = [random.random(), np.random.random()]
     keras.utils.set_random_seed(5)
     without_test = [random.random(), np.random.random()]

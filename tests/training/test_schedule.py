@@ -193,6 +193,8 @@ def test_step_decay_is_that_of_he_et_al():
     np.testing.assert_allclose(lr[[32_000, 47_999]], 0.01)
     np.testing.assert_allclose(lr[[48_000, 63_999]], 0.001)
     assert step_decay(40_000, 64_000, 0.1) == lr[40_000]
+    assert type(step_decay(40_000, 64_000, 0.1)) is float
+    assert step_decay(np.arange(9), 9, 0.1, factor=1).tolist() == 9 * [0.1]  # the largest factor
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,9 @@ def test_step_decay_is_that_of_he_et_al():
         ((0, 10, float("nan")), "initial=nan"),
         ((0, 10, 0.1, (0.5, 0.4)), r"milestones=\[0.5, 0.4\]"),
         ((0, 10, 0.1, (0.5, 1.0)), "between 0 and 1"),
+        ((0, 10, 0.1, (0.0, 0.5)), "between 0 and 1"),
+        ((0, 10, 0.1, (0.5, 0.5)), "rising between"),
+        ((0, 10, 0.1, (0.5,), 0.0), "factor=0.0"),
         ((0, 10, 0.1, (0.5,), 1.5), "factor=1.5"),
     ],
 )

@@ -205,6 +205,11 @@ def check_batch_size(batch_size):
         raise ValueError(f"batch_size must be an int >= 1, got {batch_size!r}.")
 
 
+def fewer_images(half):
+    """What to do when a batch of images to explain does not fit; see `utils.out_of_memory`."""
+    return f"Pass batch_size={half}; a model that fixes the number of images is to be built anew."
+
+
 def check_finite(*arrays):
     """Raises `ValueError` if logits or maps, arrays of any shape, have NaN or infinity."""
     if not all(np.isfinite(array).all() for array in arrays):

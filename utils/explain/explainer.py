@@ -9,6 +9,7 @@ from utils.explain.checks import (
     check_classes,
     check_finite,
     check_images,
+    fewer_images,
     fixed_batches,
     predicted_classes,
 )
@@ -17,6 +18,7 @@ from utils.explain.graph import Graph
 from utils.explain.layer_state import LayerState
 from utils.explain.logits import check_logits, find_logits
 from utils.explain.methods import HOOKS
+from utils.out_of_memory import batches_of
 
 
 class GradCAM:
@@ -94,10 +96,11 @@ class GradCAM:
             self._state.update()
         batches = -(-len(images) // batch_size)
         size = self._graph.input.shape[0] or -(-len(images) // batches)
-        parts = [
-            self._explain(images[rows], wanted[rows], against[rows])
-            for rows in fixed_batches(len(images), size)
-        ]
+        with batches_of(size, fewer_images):
+            parts = [
+                self._explain(images[rows], wanted[rows], against[rows])
+                for rows in fixed_batches(len(images), size)
+            ]
         if self._is_new:  # a layer may note something down while it is compiled
             self._state.update()
         self._is_new = False

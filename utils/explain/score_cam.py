@@ -20,6 +20,7 @@ from utils.explain.checks import (
     check_classes,
     check_finite,
     check_images,
+    fewer_images,
     fixed_batches,
     predicted_classes,
 )
@@ -30,6 +31,7 @@ from utils.explain.keras_graph import needed
 from utils.explain.layer_state import LayerState
 from utils.explain.logits import check_logits, find_logits
 from utils.explain.overlay import resize_maps
+from utils.out_of_memory import batches_of
 
 
 class ScoreCAM:
@@ -121,7 +123,8 @@ class ScoreCAM:
 
 def _in_batches(run, images, size):
     """One compiled call for each batch of one size, NumPy (N, ...)."""
-    parts = [run(images[rows])[0] for rows in fixed_batches(len(images), size)]
+    with batches_of(size, fewer_images):
+        parts = [run(images[rows])[0] for rows in fixed_batches(len(images), size)]
     return np.concatenate(parts)[: len(images)]
 
 

@@ -55,7 +55,7 @@ class Augment(keras.layers.Layer):
         seed=0,
         name="augment",
         **kwargs,
-    ):
+    ):  # pragma: no mutate block, because Keras reads the signature, which mutmut hides
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
         self.shift = check_whole("shift", shift, 0, MAX_SHIFT)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from utils.atomic import write_text
+from utils.records.mutants import check_kinds
 from utils.records.read import FAULTS, ROOT
 
 RECORD_FILE = "faults.json"
@@ -52,22 +53,15 @@ def read_faults(path=RECORD):
         record = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}); {REDO}.") from None
-    _check_fields(record, FIELDS, path)
+    check_kinds(record, FIELDS, path, REDO)
     for fault in record["faults"]:
-        _check_fields(fault, FAULT_FIELDS, path)
+        check_kinds(fault, FAULT_FIELDS, path, REDO)
         if not 0 <= fault["survived"] <= fault["tries"]:
             raise ValueError(
                 f"{path}: of {fault['tries']} tries of {fault['fault']!r} {fault['survived']} "
                 f"were survived, which cannot be; {REDO}."
             )
     return record
-
-
-def _check_fields(values, fields, path):
-    for name, kind in fields.items():
-        value = values.get(name) if isinstance(values, dict) else None
-        if not isinstance(value, (int, float) if kind is float else kind):
-            raise ValueError(f"{path}: {name} is {value!r}, not a {kind.__name__}; {REDO}.")
 
 
 def faults_summary(path=RECORD):

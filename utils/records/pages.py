@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from utils.records import texts
+from utils.records import mutants, texts
 from utils.records.benchmarks import (
     BENCHMARKS,
     GROWTH_FIGURE,
@@ -64,6 +64,7 @@ def make_blocks(runs, repository):
         "all-performance": performance_block(runs / BENCHMARKS, growth),
         "all-studies": texts.text("all_studies", [_study_part(*one) for one in found]),
         "all-faults": faults_block(runs / FAULTS / RECORD_FILE),
+        "mutants": mutants.mutants_block(runs / FAULTS / mutants.RECORD_FILE),
     }
 
 

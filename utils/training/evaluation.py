@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.data.image_arrays import check_images, check_labels
+from utils.out_of_memory import batches_of
 from utils.progress import progress
 
 EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
@@ -77,8 +78,13 @@ def predict_logits(model, images):
         batch = images[start : start + EVALUATION_BATCH]
         missing = EVALUATION_BATCH - len(batch) if start else 0
         padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
-        logits.append(model.predict_on_batch(padded)[: len(batch)])
+        with batches_of(len(padded), _smaller):
+            logits.append(model.predict_on_batch(padded)[: len(batch)])
     return np.concatenate(logits)
+
+
+def _smaller(half):
+    return f"Set utils.training.evaluation.EVALUATION_BATCH = {half} before you call this."
 
 
 def predict_probabilities(model, images):

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from utils.data.batches import Batches
+from utils.out_of_memory import batches_of
 from utils.progress import Progress
 from utils.training import run_folder
 from utils.training.callbacks import EpochLog, StartLog, StepProgress
@@ -39,7 +40,9 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
     Raises:
         ValueError: when `folder` holds a run of another recipe, seed, data set or precision, or
             only a part of what a run leaves behind; when a batch cannot be shared evenly by the
-            devices of the present `utils.training.devices.distributed` block.
+            devices of the present `utils.training.devices.distributed` block. When a batch does
+            not fit into the device's memory, `utils.out_of_memory.OutOfMemoryError`, which is one;
+            the folder then goes on like any interrupted run.
     """
     devices = device_count()
     evaluation_batch = EVALUATION_BATCH - EVALUATION_BATCH % devices
@@ -76,19 +79,33 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
     # The line of progress first: at an epoch's end it is taken away before the log prints.
     callbacks = [StepProgress(batches.batch_size, live), log, StartLog(folder, len(rows) + 1)]
     try:
-        model.fit(
-            batches.stream(len(rows), recipe.epochs),
-            initial_epoch=len(rows),
-            epochs=recipe.epochs,
-            steps_per_epoch=len(batches),
-            validation_data=test.stream(0, 1),
-            callbacks=callbacks,
-            shuffle=False,  # the order is that of Batches; Keras would shuffle it by a global state
-            verbose=0,
-        )
+        with batches_of(batches.batch_size, lambda half: _smaller(half, recipe, folder, rows)):
+            model.fit(
+                batches.stream(len(rows), recipe.epochs),
+                initial_epoch=len(rows),
+                epochs=recipe.epochs,
+                steps_per_epoch=len(batches),
+                validation_data=test.stream(0, 1),
+                callbacks=callbacks,
+                shuffle=False,  # the order is that of Batches; Keras would use a global state
+                verbose=0,
+            )
     finally:
         live.clear()
     return rows
+
+
+def _smaller(half, recipe, folder, rows):
+    """What to do when a batch of a training does not fit: its size is part of the run's plan."""
+    fitted = f" after {len(rows)} epochs that did fit: see what else uses it" if rows else ""
+    max_lr = recipe.max_lr * half / recipe.batch_size
+    return (
+        f"The size is part of the plan of {folder}, which is whole and goes on with the same "
+        f"command where there is more memory{fitted}. For a smaller batch begin anew in another "
+        f"folder: recipe = dataclasses.replace(recipe, batch_size={half}, max_lr={max_lr:g}), or "
+        f"--batch-size {half} --max-lr {max_lr:g} in the shell; the peak goes with the batch. "
+        f"Several devices (--devices) share a batch."
+    )
 
 
 def _check_shares(devices, train_images, batch_size, test_images):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
+from utils.out_of_memory import batches_of
 from utils.progress import progress
 from utils.training.batch_source import checked, endless, readable
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
@@ -87,7 +88,7 @@ def range_test(
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
             batch = checked(next(stream), trial)
-            loss = float(trial.train_on_batch(*batch, return_dict=True)["loss"])
+            loss = _loss(trial.train_on_batch, batch, "batches")
             if held_out is not None:
                 loss = _mean_loss(trial, held_out)
             if not np.isfinite(loss):
@@ -120,9 +121,19 @@ def _mean_loss(model, batches):
     for i in range(len(batches)):
         model.reset_metrics()  # as above
         batch = checked(batches[i], model)
-        loss = float(model.test_on_batch(*batch, return_dict=True)["loss"])
+        loss = _loss(model.test_on_batch, batch, "held_out")
         total, count = total + loss * len(batch[0]), count + len(batch[0])
     return total / count
+
+
+def _loss(step, batch, name):
+    """What a step on a batch gives as its loss; a batch that does not fit is named."""
+
+    def smaller(half):
+        return f"Pass {name} of {half} images, such as Batches(images, labels, {half}, seed=0)."
+
+    with batches_of(len(batch[0]), smaller):
+        return float(step(*batch, return_dict=True)["loss"])
 
 
 def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
