@@ -19,18 +19,26 @@ def figures():
 
 
 def drawing(svg):
-    """Texts of an SVG file, which stand beside their letters, and the numbers of each path.
+    """Texts of an SVG file, which stand beside their letters, and places on each path.
 
-    Another version of Matplotlib may move all by a hair, so the numbers are compared as such.
+    Another version of Matplotlib may move all by a hair, and take other corners of a curve, so the
+    places lie at equal distances along the path.
     """
     shapes = re.sub(r"<defs>.*?</defs>", "", svg, flags=re.DOTALL)  # letters and marks
     paths = [re.findall(r"-?\d+\.?\d*", path) for path in re.findall(r' d="([^"]*)"', shapes)]
-    return re.findall(r"<!-- (.*?) -->", svg), [np.array(path, float) for path in paths]
+    return re.findall(r"<!-- (.*?) -->", svg), [places(np.array(one, float)) for one in paths]
+
+
+def places(numbers, count=200):
+    points = numbers.reshape(-1, 2)
+    way = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
+    along = np.linspace(0, way[-1], count)
+    return np.stack([np.interp(along, way, axis) for axis in points.T])
 
 
 def differences(old, new):
     (old_texts, old_paths), (new_texts, new_paths) = drawing(old), drawing(new)
-    if old_texts != new_texts or list(map(len, old_paths)) != list(map(len, new_paths)):
+    if old_texts != new_texts or len(old_paths) != len(new_paths):
         return ["other texts or other shapes"]
     gaps = [np.abs(a - b).max() for a, b in zip(old_paths, new_paths)]
     return [f"a shape lies {gap:.1f} points elsewhere" for gap in gaps if gap > 2]

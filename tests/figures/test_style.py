@@ -23,6 +23,8 @@ from utils.figures.range_test import plot_range_test
 def figure(request):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # An old Matplotlib calls a new pyparsing by names that are going away.
+        warnings.simplefilter("ignore", DeprecationWarning)
         figure = FIGURES[request.param]()
         png, jpeg = figure._repr_png_(), figure._repr_jpeg_()
     assert (png is None) != (jpeg is None), "a notebook must get one picture, not two"
