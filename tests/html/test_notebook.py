@@ -66,6 +66,15 @@ def browser():
         yield browser
 
 
+def test_hidden_code_is_folded_and_the_rest_is_not():
+    cells = [new_code_cell("seen = 1"), new_code_cell("plumbing = 2")]
+    cells[1].metadata["jupyter"] = {"source_hidden": True}
+    soup = BeautifulSoup(standalone_html(new_notebook(cells=cells), "x"), "html.parser")
+    (folded,) = soup.main("details")
+    assert "plumbing" in folded.get_text() and "seen" not in folded.get_text()
+    assert not folded.has_attr("open") and "seen" in soup.main.get_text()
+
+
 def test_contents_lead_to_the_headings(path):
     page = path.read_text()
     assert "<title>A short course</title>" in page and '<html lang="en">' in page

@@ -46,15 +46,13 @@ def test_every_row_says_what_it_is(runs):
     write_record(runs / "held-out", **{"data.validation": "1000 held-out images"})
     table = texts.results(read_records(runs)).splitlines()
     assert [line.count("|") for line in table[:5]] == [6] * 5
-    assert table[2].startswith("| submission of 2019 <sup>1</sup> |") and "not recorded" in table[2]
-    quick = "| one-cycle, quick profile <sup>2</sup> | **80.00 %** (77.4 to 82.4) | 3 | 3 |"
+    assert table[2].startswith("| submission of 2019 ¹ |") and "not recorded" in table[2]
+    quick = "| one-cycle, quick profile ² | **80.00 %** (77.4 to 82.4) | 3 | 3 |"
     assert table[3] == f"{quick} CPU (test, 2 cores) |"
     first, second, third, last = (line for line in table[5:] if line)
-    assert first.startswith("<sup>1</sup> 2019-submission: transcribed from its log; ResNet56v2 on")
-    assert second.startswith(
-        "<sup>2</sup> quick: one-cycle; quick profile, CPU: not the full result"
-    )
-    assert third.startswith("<sup>3</sup> held-out: ")
+    assert first.startswith("¹ 2019-submission: transcribed from its log; ResNet56v2 on")
+    assert second.startswith("² quick: one-cycle; quick profile, CPU: not the full result")
+    assert third.startswith("³ held-out: ")
     assert "measured on 1000 held-out images" in third
     assert second.endswith("best epoch 90.00 % (epoch 2).")
     assert "](" not in "".join(table)
@@ -168,7 +166,7 @@ def test_a_jpeg_copy_is_named_and_not_held_against_2019(runs):
     assert "90." not in headline
     assert "on a JPEG copy of the images" in texts.status(records)
     _, remark, _ = remarks(runs)
-    assert remark.startswith("<sup>2</sup> jpeg: ") and "**The images were a JPEG copy**" in remark
+    assert remark.startswith("² jpeg: ") and "**The images were a JPEG copy**" in remark
     assert "must not be compared" in remark and "above the best epoch" not in remark
 
 

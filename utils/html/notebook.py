@@ -11,13 +11,19 @@ from markupsafe import Markup
 
 from utils.html.template import fill_page
 
-# Cells alone. Figures bring their descriptions, which nbconvert's own template passes over.
+# Cells alone, hidden code folded. Figures bring their descriptions, which nbconvert's own template
+# passes over.
 CELLS = """{% extends 'lab/base.html.j2' %}
 {% macro figure(output, kind) %}
 <img src="data:{{ kind }};base64,{{ output.data[kind] | escape_html }}"
 {%- set alt = output | get_metadata('alt', kind) %}
 {%- if alt is not none %} alt="{{ alt | escape_html }}"{% endif %}>
 {% endmacro %}
+{% block input %}
+{% if cell.metadata.get('jupyter', {}).get('source_hidden') %}
+<details><summary>Code</summary>{{ super() }}</details>
+{% else %}{{ super() }}{% endif %}
+{% endblock %}
 {% block data_png %}{{ figure(output, 'image/png') }}{% endblock %}
 {% block data_jpg %}{{ figure(output, 'image/jpeg') }}{% endblock %}
 """

@@ -15,6 +15,8 @@ from utils.records.choose import reported_record
 from utils.records.read import CURVES_FILE, HEADLINE_FILE, HEATMAPS_FILE, RANGE_FIGURE, ROOT
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def _row(lines):
     """A row of a Markdown table from its cells, one a line."""
@@ -38,6 +40,8 @@ def _environment():
         "percent": lambda share: f"{100 * share:.2f} %",
         "points": lambda share: f"{100 * share:+.2f}",
         "row": _row,
+        # A character, not a tag: nbconvert strips tags from text.
+        "superscript": lambda number: str(number).translate(SUPERSCRIPTS),
     }
     return environment
 
