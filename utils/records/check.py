@@ -126,3 +126,40 @@ def _equal(value, expected, tolerance):
         return False
     both_nan = math.isnan(value) and math.isnan(expected)  # after divergence
     return both_nan or abs(value - expected) <= tolerance
+
+
+def read_fields(path, fields, redo):
+    """Reads a JSON object that must have fields of certain kinds.
+
+    Args:
+        path: of the file.
+        fields, redo: as for `check_kinds`.
+
+    Returns:
+        dict.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: naming file, field and what to do.
+    """
+    try:
+        values = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error}); {redo}.") from None
+    check_kinds(values, fields, path, redo)
+    return values
+
+
+def check_kinds(values, fields, path, redo):
+    """Raises `ValueError` unless a dict has fields of these kinds.
+
+    Args:
+        values: what the file holds.
+        fields: dict of field to type; an int may stand for a float.
+        path: of the file, for the message.
+        redo: what to do, for the message.
+    """
+    for name, kind in fields.items():
+        value = values.get(name) if isinstance(values, dict) else None
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise ValueError(f"{path}: {name} is {value!r}, not a {kind.__name__}; {redo}.")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from utils.atomic import write_text
-from utils.records.mutants import check_kinds
+from utils.records.check import check_kinds, read_fields
 from utils.records.read import FAULTS, ROOT
 
 RECORD_FILE = "faults.json"
@@ -48,12 +48,7 @@ def read_faults(path=RECORD):
         FileNotFoundError: when there is no such file.
         ValueError: naming file, field and what to do.
     """
-    path = Path(path)
-    try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}); {REDO}.") from None
-    check_kinds(record, FIELDS, path, REDO)
+    record = read_fields(path, FIELDS, REDO)
     for fault in record["faults"]:
         check_kinds(fault, FAULT_FIELDS, path, REDO)
         if not 0 <= fault["survived"] <= fault["tries"]:

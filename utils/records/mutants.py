@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from utils.atomic import write_text
+from utils.records.check import check_kinds, read_fields
 from utils.records.read import FAULTS, ROOT
 
 RECORD_FILE = "mutants.json"
@@ -41,12 +42,7 @@ def read_mutants(path=RECORD):
         FileNotFoundError: when there is no such file.
         ValueError: naming file, field and what to do.
     """
-    path = Path(path)
-    try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}); {REDO}.") from None
-    check_kinds(record, FIELDS, path, REDO)
+    record = read_fields(path, FIELDS, REDO)
     for one in record["modules"]:
         check_kinds(one, MODULE_FIELDS, path, REDO)
     for one in record["survivors"]:
@@ -59,21 +55,6 @@ def read_mutants(path=RECORD):
                 f"{one['noticed']} were noticed and {left} are listed, which cannot be; {REDO}."
             )
     return record
-
-
-def check_kinds(values, fields, path, redo):
-    """Raises `ValueError` unless a dict has fields of these kinds.
-
-    Args:
-        values: what the file holds.
-        fields: dict of field to type; an int may stand for a float.
-        path: of the file, for the message.
-        redo: what to do, for the message.
-    """
-    for name, kind in fields.items():
-        value = values.get(name) if isinstance(values, dict) else None
-        if not isinstance(value, (int, float) if kind is float else kind):
-            raise ValueError(f"{path}: {name} is {value!r}, not a {kind.__name__}; {redo}.")
 
 
 def mutants_block(path=RECORD):
