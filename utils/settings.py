@@ -145,7 +145,7 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
         return Settings(profile, data, recipe, None, None, 100, 1000, 1000)
     if profile == "quick":
         # The peak: near the best of runs/studies/peaks, also 4 epochs with batches of 128. The
-        # sizes: ten minutes in all on two CPU cores without bfloat16.
+        # sizes: below ten minutes in all on two CPU cores without bfloat16.
         recipe = replace(recipe, depth=20, epochs=4, batch_size=128, max_lr=0.4)
         return Settings(profile, data, recipe, 6_000, 10_000, 40, 150, 500)
     if profile == "smoke":

@@ -122,9 +122,10 @@ def test_the_summary_has_medians_and_leaves_out_what_was_left_out(tmp_path):
         "| --- | ---: | ---: |",
         "| **Training step** | | |",
         "| ours; float32 | 50 |  |",
-        "| another; float32 | 12 | 4.00 |",
+        "| another; float32 | 12 | 4.00 (2.00 to 4.00) |",
         "",
-        "Medians. CPU (Some, 2 cores).",
+        "Medians, with the least and the largest factor of the passes in brackets. Where two "
+        "precisions differ, that is part of the factor. CPU (Some, 2 cores).",
     ]
     assert "make bench" in benchmarks.performance_summary(tmp_path / "missing")
 

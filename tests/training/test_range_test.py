@@ -225,6 +225,8 @@ def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_recorded(value):
     expected = rf"loss is {word} at learning rate 0\.00298 \(step 7 of 20\)\."
     assert re.fullmatch(expected, result.stopped_because)
     with pytest.raises(ValueError, match=r"learning rate 0\.0001 .*Check the inputs, or lower"):
+        range_test(model, [(x * 1e30, y)], num_steps=20)
+    with pytest.raises(ValueError, match="inputs hold NaN or infinite values"):
         range_test(model, [(x * value, y)], num_steps=20)
     assert np.array_equal(model.get_weights()[0], [[1.0]])
 

@@ -127,8 +127,8 @@ def load_network(dataset, runs=ROOT / "runs"):
             f"No record in {runs} ships a network for CIFAR-10; restore runs/ from version "
             "control, or train one with utils.commands.run_recipe."
         )
-    accuracy = f"{100 * record.run['final']['accuracy']:.2f} % of its test images"
-    text = f"Network: {record.model} of the run {record.name}, which got {accuracy} right."
+    accuracy = f"{100 * record.run['final']['accuracy']:.2f} % of {record.run['data']['source']}"
+    text = f"Network: {record.model} of the run {record.name}; right on record: {accuracy}."
     return load_trained(record, dtype=describe_runtime().precision), text
 
 

@@ -120,16 +120,17 @@ def performance_summary(folder):
         lines.append(f"| **{records[name]['title']}** | | |")
         for key in SUMMARY[name]:
             if variant := records[name]["variants"].get(key):  # else it was left out
-                times = statistics.median(speedups(records[name], key)) if key != "ours" else None
+                times = spread(speedups(records[name], key), 2) if key != "ours" else ""
                 rate = statistics.median(rates(variant))
                 lines.append(
-                    f"| {variant['what']}; {variant['precision']} | {rate:,.0f} "
-                    f"| {'' if times is None else f'{times:.2f}'} |"
+                    f"| {variant['what']}; {variant['precision']} | {rate:,.0f} | {times} |"
                 )
     if len(lines) == 2:
         return NONE_YET
     machines = {record["device"]: None for record in records.values()}
-    return "\n".join([*lines, "", f"Medians. {'; '.join(machines)}."])
+    words = "Medians, with the least and the largest factor of the passes in brackets. Where two "
+    words += "precisions differ, that is part of the factor."
+    return "\n".join([*lines, "", f"{words} {'; '.join(machines)}."])
 
 
 def performance_block(folder, alt=""):

@@ -32,8 +32,11 @@ class _TfData:
         return self.dataset.as_numpy_iterator()
 
 
-def checked(batch, model):
-    """A batch (x, y) or (x, y, sample_weight) that the model can be trained on."""
+def checked(batch, model, first=False):
+    """A batch (x, y) or (x, y, sample_weight) that the model can be trained on.
+
+    The first batch must be finite, too: a ReLU may make zeros of NaN, and then no loss would tell.
+    """
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         kind = type(batch).__name__
         raise ValueError(f"A batch is a {kind}; it must be (x, y) or (x, y, sample_weight).")
@@ -45,6 +48,9 @@ def checked(batch, model):
             f"A batch has inputs of shape {shape}, the model takes {wanted}. A data set of single "
             f"examples becomes one of batches by .batch(128)."
         )
+    inputs = np.asarray(batch[0])
+    if first and np.issubdtype(inputs.dtype, np.floating) and not np.isfinite(inputs).all():
+        raise ValueError("The inputs hold NaN or infinite values; leave these examples out.")
     return batch
 
 

@@ -63,7 +63,7 @@ def range_test(
     Raises:
         ValueError: for settings outside these limits, a model that is not compiled, not functional
             or has a training step of its own, batches that end too early or none that are held
-            out, or a first loss that is not finite.
+            out, inputs of the first batch or a first loss that are not finite.
     """
     _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
     batches = readable(batches, "batches")
@@ -87,7 +87,7 @@ def range_test(
         for step, lr in enumerate(progress(learning_rates, "range test: step")):
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
-            batch = checked(next(stream), trial)
+            batch = checked(next(stream), trial, first=step == 0)
             loss = _loss(trial.train_on_batch, batch, "batches")
             if held_out is not None:
                 loss = _mean_loss(trial, held_out)
