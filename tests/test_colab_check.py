@@ -176,6 +176,6 @@ def test_colab_satisfies_the_lower_bounds_of_the_repository():
 def test_make_passes_the_python_on():
     if shutil.which("make") is None:
         pytest.skip("needs make")
-    options = ["make", "-n", "colab-check", "PYTHON=python3.13"]
+    options = ["make", "-n", "--no-print-directory", "colab-check", "PYTHON=python3.13"]
     done = subprocess.run(options, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "python3 scripts/colab/check.py python3.13\n"
