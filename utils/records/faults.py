@@ -20,6 +20,7 @@ GROUPS = {  # of faults, as README names them
     "disk": "the disk is full",
     "fuzz": "senseless input",
     "hostile": "files and servers that mean harm",
+    "repeats": "the same training again, undisturbed",
 }
 REDO = "run `make faults` again, or restore the file from version control"
 
