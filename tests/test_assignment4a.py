@@ -50,7 +50,7 @@ def network_numbers():
     stem, stage1, stage2, stage3, head = stages = stage_table(model)
     layers = {layer.name: layer for layer in model.layers}
     side, _, channels = model.input.shape[1:]
-    blocks, fields = stage1.blocks, [stage.receptive_field for stage in stages]
+    blocks, fields = stage1.bottlenecks, [stage.receptive_field for stage in stages]
     jumps = [side // stage.output_shape[0] for stage in (stem, stage1, stage2, stage3)]
     widths = np.diff(fields[:4])
     rows = [3, 3, jumps[0], fields[0] - 1, fields[0]]
@@ -244,6 +244,8 @@ def printed_by(number, **scope):
 
 def exercise_numbers():
     recipe, steps = RECIPES["one-cycle"], math.ceil(50000 / 512)
+    (rounded,) = printed_by(1)
+    (all_steps,) = printed_by(2)
     (share,) = printed_by(3, data=SimpleNamespace(y_test=np.repeat(np.arange(10), 1000)))
     (versions,) = printed_by(4, recipe=recipe)
     tables = {"resnet_v2": resnet_v2, "stage_table": stage_table}
@@ -264,7 +266,15 @@ def exercise_numbers():
     on_object, in_hull, heat = re.findall(r"[\d.]+", constant)
     assert on_object == in_hull
     (megabytes,) = printed_by(13, resnet_v2=resnet_v2)
+    batches = divmod(50000, recipe.batch_size)
     return {
+        "exercise_1_question": [24, 8, 1, 1, 512],
+        "exercise_1": [rounded, 8, 1, 1, 2, -7, 1 + 2**-7, 1, 512],
+        "exercise_2_question": [50000],
+        "exercise_2": [
+            *(batches[0], recipe.batch_size, batches[1], steps),
+            *(recipe.epochs, all_steps, recipe.epochs, all_steps),
+        ],
         "exercise_3": [1000, 10, share, share, 0],
         "exercise_4_question": [recipe.shift],
         "exercise_4": [

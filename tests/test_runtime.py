@@ -1,7 +1,12 @@
 """Precision follows the device; the description names what produced a result."""
 
+import io
+import shutil
+import subprocess
 import sys
+import tarfile
 import types
+from pathlib import Path
 
 import keras
 import pytest
@@ -14,6 +19,8 @@ from utils.runtime import (
     output_dir,
     prepare_backend,
 )
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize(
@@ -51,8 +58,31 @@ def test_output_folder_is_created(tmp_path):
 
 def test_commit_is_that_of_the_checkout_or_unknown(monkeypatch, tmp_path):
     assert git_commit() == "unknown" or len(git_commit().removesuffix("-dirty")) == 40
+    (tmp_path / "utils").mkdir()
     monkeypatch.setattr(module, "__file__", str(tmp_path / "utils" / "runtime.py"))
     assert git_commit() == "unknown"
+
+
+def test_a_zip_file_knows_its_commit(monkeypatch, tmp_path):
+    """As the "Download ZIP" of GitHub, which is `git archive`; also inside another repository."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a checkout")
+    inside = tmp_path / "other"
+    inside.mkdir()
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "-q"], cwd=inside, check=True)
+    other = ["git", *author, "commit", "-q", "--allow-empty", "-m", "other"]
+    subprocess.run(other, cwd=inside, check=True)
+    head, files = ["git", "rev-parse", "HEAD"], [".git_archival.txt", "utils/runtime.py"]
+    archive = ["git", "archive", "HEAD", *files]
+    content = subprocess.run(archive, cwd=ROOT, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for name in files:
+            (inside / name).parent.mkdir(exist_ok=True)
+            (inside / name).write_bytes(tar.extractfile(name).read())
+    monkeypatch.setattr(module, "__file__", str(inside / "utils" / "runtime.py"))
+    expected = subprocess.run(head, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert git_commit() == expected.strip()
 
 
 @pytest.mark.parametrize(

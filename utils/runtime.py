@@ -150,11 +150,21 @@ def output_dir(environ=None):
 
 
 def git_commit():
-    """Commit of the checkout, with `-dirty` when files differ from it; "unknown" outside of git."""
+    """Commit of the checkout, with `-dirty` when files differ from it; "unknown" without either.
+
+    A ZIP file of the repository has no history. There git (`export-subst` in .gitattributes) has
+    written the commit into `.git_archival.txt`, which comes first: the folder may lie in another
+    repository.
+    """
+    root = Path(__file__).resolve().parent.parent
+    archived = root / ".git_archival.txt"
+    if archived.is_file():
+        found = re.fullmatch(r"node: ([0-9a-f]{40,64})\s*", archived.read_text(errors="replace"))
+        if found:
+            return found[1]
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    folder = Path(__file__).resolve().parent
     try:
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+        result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return result.stdout.strip() if result.returncode == 0 else "unknown"

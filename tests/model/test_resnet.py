@@ -146,7 +146,7 @@ def test_stage_table_adds_up_to_the_model():
     rows = stage_table(model)
     assert [row.name for row in rows] == ["stem", "stage 1", "stage 2", "stage 3", "head"]
     assert sum(row.parameters for row in rows) == 1_673_738
-    assert [row.blocks for row in rows] == [0, 6, 6, 6, 0]
+    assert [row.bottlenecks for row in rows] == [0, 6, 6, 6, 0]
     assert rows[0].multiply_adds == 3 * 3 * 3 * 16 * 32 * 32
     assert rows[-1].multiply_adds == 256 * 10
     assert "1,673,738" in format_stage_table(rows).splitlines()[-1]

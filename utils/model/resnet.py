@@ -145,7 +145,7 @@ class Stage(NamedTuple):
 
     name: str
     output_shape: tuple  # (height, width, channels) or (classes,)
-    blocks: int  # bottlenecks
+    bottlenecks: int
     parameters: int  # trainable or not
     multiply_adds: int  # of convolutions and dense layers
     receptive_field: int  # side, in pixels, of the input square that one output sees
@@ -183,12 +183,12 @@ def stage_table(model):
             if isinstance(layer, layers.Conv2D) and "shortcut" not in layer.name:
                 field += (layer.kernel_size[0] - 1) * jump
                 jump *= layer.strides[0]
-        blocks = sum(isinstance(layer, layers.Add) for layer in members)
+        bottlenecks = sum(isinstance(layer, layers.Add) for layer in members)
         rows.append(
             Stage(
                 name=name.replace("stage", "stage "),
                 output_shape=tuple(members[-1].output.shape[1:]),
-                blocks=blocks,
+                bottlenecks=bottlenecks,
                 parameters=sum(layer.count_params() for layer in members),
                 multiply_adds=sum(_multiply_adds(layer) for layer in members),
                 receptive_field=field,
@@ -211,7 +211,7 @@ def _multiply_adds(layer):
 
 def format_stage_table(rows):
     """Renders `stage_table` as aligned text, with a row of totals."""
-    table = [("stage", "output", "blocks", "parameters", "multiply-adds", "receptive field")]
+    table = [("stage", "output", "bottlenecks", "parameters", "multiply-adds", "receptive field")]
     for row in rows:
         shape = "x".join(map(str, row.output_shape))
         table.append((row.name, shape, *(f"{value:,}" for value in row[2:])))
