@@ -249,6 +249,15 @@ def test_when_the_submission_was_passed_is_said_of_a_full_run(runs):
     assert remarks(runs)[1].endswith(expected)
 
 
+def test_the_time_of_an_epoch_is_said_with_its_spread(runs):
+    """The sum alone would count what else the machine did."""
+    write_record(runs / "shared")
+    for name, slow in (("history.csv", ("60.0", "1260.0")), ("run.json", ("180.0", "1380.0"))):
+        path = runs / "shared" / name
+        path.write_text(path.read_text().replace(*slow, 1))
+    assert "; an epoch took 60 (60 to 1,260) s; best epoch" in remarks(runs)[1]
+
+
 def test_status_and_log_show_the_last_epoch(tmp_path):
     write_record(tmp_path / "runs" / "quick")
     records = read_records(tmp_path / "runs")

@@ -5,6 +5,7 @@ conditions, and both belong to the text.
 """
 
 import re
+import statistics
 from pathlib import Path
 
 import jinja2
@@ -24,6 +25,12 @@ def _row(lines):
     return f"| {' | '.join(cells)} |\n"
 
 
+def _spread(values):
+    """Median, smallest and largest of some numbers."""
+    values = list(values)
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+
+
 def _environment():
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -40,6 +47,7 @@ def _environment():
         "percent": lambda share: f"{100 * share:.2f} %",
         "points": lambda share: f"{100 * share:+.2f}",
         "row": _row,
+        "spread": _spread,
         # A character, not a tag: nbconvert strips tags from text.
         "superscript": lambda number: str(number).translate(SUPERSCRIPTS),
     }
