@@ -80,6 +80,11 @@ def training(depth, batch_size, steps, precision, parts):
             *("training.keras_defaults", shorter),
             environment=UNSET,
         ),
+        "keras-mixed": Variant(
+            "the same in the precision that suits the device",
+            *("training.keras_defaults", {**shorter, "precision": precision}),
+            environment=UNSET,
+        ),
         "torch-eager": Variant(
             "plain PyTorch, eager, channels last, no augmentation",
             *("torch_resnet.train", {**torch, "compiled": False}, "torch", ("torch",)),
@@ -89,6 +94,8 @@ def training(depth, batch_size, steps, precision, parts):
             *("torch_resnet.train", {**torch, "compiled": True}, "torch", ("torch",)),
         ),
     }
+    if precision == "float32":
+        del variants["keras-mixed"]  # the row above it
     if parts:
         variants |= {
             "no-augmentation": Variant(

@@ -158,11 +158,12 @@ def from_host(clock, depth, batch_size, count, precision=None):
     clock.repeat(lambda: model.fit(batches, shuffle=False, verbose=0))
 
 
-def plain_keras(clock, depth, count, augment=None):
-    """What a newcomer compiles: Keras's layers, SGD, float32, XLA left to Keras."""
-    clock.describe(count, "float32")
+def plain_keras(clock, depth, count, augment=None, precision="float32"):
+    """What a newcomer compiles: Keras's layers, SGD, XLA left to Keras."""
+    clock.describe(count, precision)
+    l2 = RECIPES["one-cycle"].l2
     with mock.patch.object(resnet, "FusedBatchNormalization", layers.BatchNormalization):
-        model = resnet.resnet_v2(depth, l2=RECIPES["one-cycle"].l2, augment=augment)
+        model = resnet.resnet_v2(depth, l2=l2, augment=augment, dtype=precision)
     model.compile(
         keras.optimizers.SGD(0.1, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -171,12 +172,12 @@ def plain_keras(clock, depth, count, augment=None):
     return model
 
 
-def keras_defaults(clock, depth, batch_size, count):
+def keras_defaults(clock, depth, batch_size, count, precision="float32"):
     """`fit` on arrays, augmentation by Keras's layers."""
     images, labels = random_images(count)
     shift = layers.RandomTranslation(0.125, 0.125, "nearest", dtype="float32")
     augment = keras.Sequential([shift, layers.RandomFlip("horizontal", dtype="float32")])
-    model = plain_keras(clock, depth, count, augment)
+    model = plain_keras(clock, depth, count, augment, precision)
     model.fit(
         *(images, labels, batch_size),
         epochs=EPOCHS,
