@@ -102,6 +102,8 @@ def measure_in_pairs(variants):
                 with start(variant) as other:
                     ours, theirs = in_turn([worker, other], variant.passes)
             except RuntimeError as error:
+                if worker.process.poll() is not None:  # it was not the other one that ended
+                    raise
                 print(f"  left out: {variant.what}: {error}", flush=True)
                 left_out[name] = f"{variant.what} ({str(error).splitlines()[0]})"
                 continue

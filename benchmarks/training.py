@@ -19,7 +19,7 @@ from utils.settings import RECIPES
 from utils.training.range_test import range_test
 from utils.training.recipe_model import build_model, compile_model
 
-EPOCHS = 50  # more than any measurement has passes
+EPOCHS = 200  # more than any measurement has passes
 
 
 class EpochPasses(keras.callbacks.Callback):

@@ -88,6 +88,7 @@ class FakeWorker:
     """Takes a second a pass, as long as its maker is sound."""
 
     facts = {"images": 10, "device": "CPU", "versions": {"keras": "3"}}
+    process = types.SimpleNamespace(poll=lambda: None)  # runs
 
     def __init__(self, maker, *_):
         self.maker = maker
@@ -124,6 +125,14 @@ def test_what_cannot_be_measured_is_left_out_and_said(monkeypatch, capsys):
     assert record["variants"]["slower"]["reference_seconds"] == [1.0] * 6
     assert record["variants"]["slower"]["seconds"] == [2.0] * 6
     assert record["device"] == "CPU" and record["versions"] == {"keras": "3"}
+
+
+def test_a_first_variant_that_ends_is_not_blamed_on_another(monkeypatch):
+    monkeypatch.setattr(command, "Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "process", types.SimpleNamespace(poll=lambda: 1))
+    variants = {name: comparisons.Variant(name, f"m.{name}", {}) for name in ("first", "broken")}
+    with pytest.raises(RuntimeError, match="has ended"):
+        command.measure(comparisons.Comparison("title", variants))
 
 
 def test_variants_that_are_measured_alone_have_no_reference(monkeypatch):

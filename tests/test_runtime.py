@@ -1,5 +1,6 @@
 """Precision follows the device; the description names what produced a result."""
 
+import importlib
 import io
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import keras
 import pytest
 
+import utils
 from utils import runtime as module
 from utils.runtime import (
     choose_precision,
@@ -106,3 +108,12 @@ def test_the_backend_is_quiet_unless_asked_to_talk():
         prepare_backend(environ, "x86_64")
     assert quiet["TF_CPP_MIN_LOG_LEVEL"] == "3" and talking["TF_CPP_MIN_LOG_LEVEL"] == "0"
     assert "TF_CPP_MIN_LOG_LEVEL" not in describe_runtime().settings  # changes no result
+
+
+def test_settings_that_come_too_late_are_neither_set_nor_told(monkeypatch):
+    """Where TensorFlow was imported before `utils` it has read its variables already."""
+    monkeypatch.setitem(sys.modules, "tensorflow", sys.modules.get("tensorflow", types))
+    for name in module.TENSORFLOW_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    importlib.reload(utils)
+    assert describe_runtime().settings == {}

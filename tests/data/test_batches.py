@@ -76,3 +76,11 @@ def test_the_pipeline_counts_in_int32():
             calculated += function.function.graph.get_operations()
     outputs = [output.dtype for operation in calculated for output in operation.outputs]
     assert tf.int32 in outputs and tf.int64 not in outputs
+
+
+def test_a_plain_loop_over_the_batches_ends():
+    batches = Batches(np.zeros((5, 8, 8, 3), "uint8"), np.arange(5), 2)
+    assert [len(batches[i][1]) for i in range(3)] == [2, 2, 1]
+    for index in (3, -1):
+        with pytest.raises(IndexError, match=f"no batch {index}; they are 0 to 2"):
+            batches[index]

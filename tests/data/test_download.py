@@ -32,6 +32,11 @@ def whole(handler):
     handler.wfile.write(CONTENT)
 
 
+def half(handler):
+    header(handler)
+    handler.wfile.write(CONTENT[: len(CONTENT) // 2])
+
+
 def fetch(url, path, *, sha256=SHA256, size=SIZE, timeout=5.0, report=lambda line: None):
     download(url, path, sha256=sha256, size=size, timeout=timeout, report=report)
 
@@ -57,10 +62,6 @@ def test_a_file_is_replaced_only_by_a_verified_one(serve, tmp_path):
 
 
 def test_a_partial_file_is_never_left(serve, tmp_path):
-    def half(handler):
-        header(handler)
-        handler.wfile.write(CONTENT[: len(CONTENT) // 2])
-
     with pytest.raises(OSError, match=r"512,000 bytes.*expected 1,024,000"):
         fetch(serve(half), tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
@@ -309,3 +310,9 @@ def test_the_archive_is_never_unfolded(serve, tmp_path):
         size=len(content),
     )
     assert (tmp_path / "file").read_bytes() == content
+
+
+def test_a_small_file_that_breaks_off_is_no_file(serve):
+    with pytest.raises(OSError, match="broke off after 512,000 of 1,024,000 bytes"):
+        module.fetch(serve(half), max_bytes=SIZE)
+    assert module.fetch(serve(whole), max_bytes=SIZE) == CONTENT

@@ -14,7 +14,12 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype="uint8")
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (IMAGES / 255, r"floats in 0..1; .* 0..255.*images \* 255"),
+        (IMAGES / 255, r"float64 in 0..1; .* 0..255.*images \* 255"),
+        (IMAGES.astype(int) - 256, r"int64 from -256 to -1; the network takes raw pixels, 0..255"),
+        (IMAGES.astype("uint16") + 256, "uint16 from 256 to 511"),
+        (IMAGES > 127, "images of bool; pixels are numbers. Pass them as uint8"),
+        (IMAGES.astype(complex), "complex128"),
+        ([IMAGES[0], IMAGES[1, :4]], r"the shapes \(4, 8, 3\), \(8, 8, 3\); all must have one"),
         (IMAGES[0], r"shape \(8, 8, 3\).*image\[None\]"),
         (IMAGES[:0], r"shape \(0, 8, 8, 3\).*at least 1 image"),
         (IMAGES[:, :4], r"shape \(4, 4, 8, 3\); the shape must be \(n, 8, 8, 3\)"),
@@ -40,7 +45,9 @@ def test_the_remedies_are_accepted():
     remedy = (IMAGES / 255 * 255).round().astype("uint8")
     np.testing.assert_array_equal(check_images(remedy, (8, 8, 3)), IMAGES)
     check_images(IMAGES[0][None], (8, 8, 3))
-    check_images(IMAGES.astype("float32"), (None, None, 3))
+    for dtype in ("float32", "float16", "int32", "uint16"):
+        check_images(IMAGES.astype(dtype), (None, None, 3))
+    check_images((IMAGES > 127).astype("uint8"), (8, 8, 3))
     check_images(np.zeros((1, 8, 8, 3), "float32"))  # black is black in any unit
     assert check_labels(np.eye(4)[[2, 0]].argmax(axis=1), 2).tolist() == [2, 0]
 
@@ -52,6 +59,8 @@ def test_the_remedies_are_accepted():
         ([0, 1, 2], "4 images but 3 labels"),
         ([0, 1, 2, 0.5], "whole numbers"),
         ([0, 1, 2, -1], "from -1 to 2; they must be from 0 to 3"),
+        (["cat", "dog", "cat", "dog"], r"labels such as \['cat'\].*class_names.index"),
+        (np.array([0, 1, 2, None]), r"labels such as \[0\].*whole numbers"),
         ([0, 1, 2, 4], "from 0 to 4; they must be from 0 to 3"),
     ],
 )
@@ -97,10 +106,10 @@ def test_evaluation_refuses_a_dictionary_of_outputs_and_images_of_another_size()
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ((-1.0, 1.0), "floats from -1 to 1"),  # as other networks take them
-        ((0.0, 256.0), "floats from 0 to 256"),
-        ((0.5, float("nan")), "floats from nan to nan"),
-        ((0.5, float("inf")), "floats from 0.5 to inf"),
+        ((-1.0, 1.0), "float32 from -1 to 1"),  # as other networks take them
+        ((0.0, 256.0), "float32 from 0 to 256"),
+        ((0.5, float("nan")), "float32 from nan to nan"),
+        ((0.5, float("inf")), "float32 from 0.5 to inf"),
     ],
 )
 def test_floats_that_are_no_pixels_are_refused(values, words):

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sys
+import warnings
 
 import cv2
 import numpy as np
@@ -277,3 +278,12 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
         ValueError, match="cannot be read as an image: it is damaged or not complete"
     ):
         read_image_tree(tmp_path, NAMES)
+
+
+def test_warnings_of_others_are_heard_afterwards(tmp_path):
+    """Filters belong to the process, and images are read in several threads."""
+    write_tree(tmp_path)
+    before = list(warnings.filters)
+    for _ in range(20):
+        read_image_tree(tmp_path, NAMES, lambda line: None)
+    assert warnings.filters == before

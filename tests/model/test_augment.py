@@ -153,3 +153,12 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_what_is_no_batch_of_normalized_images_is_refused(shape, dtype):
     with pytest.raises(ValueError, match="pass normalized images, floats .batch, height"):
         Augment()(np.zeros(shape, dtype), training=True)
+
+
+def test_images_of_any_size_are_augmented_inside_a_model(images):
+    layer = Augment(shift=2, flip=True, erase_probability=1.0, seed=3)
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, layer(inputs, training=True))
+    result = keras.ops.convert_to_numpy(model(images))
+    assert result.shape == images.shape
+    assert (result == 0).all(axis=-1).any(axis=(1, 2)).all(), "a rectangle in each"

@@ -1,8 +1,11 @@
 """The sentences about range test, schedule, training and test set, on made-up runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from utils.settings import RECIPES
 from utils.training.answers import (
     evaluation_answer,
     range_test_answer,
@@ -11,6 +14,7 @@ from utils.training.answers import (
 )
 from utils.training.evaluation import Predictions
 from utils.training.lr_curve import RangeTestResult
+from utils.training.recipe_schedule import schedule_values
 
 
 def said(text):
@@ -51,11 +55,26 @@ def test_the_schedule_names_ends_peak_and_effective_step():
     )
 
 
-def epochs(*pairs):
-    return [
-        {"epoch": number, "learning_rate_last": rate, "val_accuracy": accuracy}
-        for number, (rate, accuracy) in enumerate(pairs, start=1)
+def epochs(*pairs, first=0.0):
+    """Epochs of (learning rate of the last step, accuracy); `first` is the rate before them."""
+    rows = []
+    for number, (rate, accuracy) in enumerate(pairs, start=1):
+        rows.append({"epoch": number, "learning_rate_first": first, "learning_rate_last": rate})
+        rows[-1]["val_accuracy"], first = accuracy, 0.999 * rate
+    return rows
+
+
+def test_a_peak_inside_an_epoch_is_that_epochs():
+    """As in the quick profile: four epochs, the peak after 30 % of the steps."""
+    recipe = replace(RECIPES["one-cycle"], epochs=4, batch_size=128)
+    rate, _ = schedule_values(recipe, 6000)
+    ends = rate.reshape(4, -1)[:, [0, -1]]
+    assert ends[0, 1] > ends[1, 1], "the end of the epoch before is higher"
+    history = [
+        {"epoch": n, "learning_rate_first": a, "learning_rate_last": b, "val_accuracy": n / 10}
+        for n, (a, b) in enumerate(ends, start=1)
     ]
+    assert "20.00% after epoch 2, where the learning rate is" in said(training_answer(history))
 
 
 def test_the_training_is_told_from_the_peak_to_the_end():

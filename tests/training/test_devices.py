@@ -90,6 +90,9 @@ def test_devices_are_all_gpus_or_one_cpu_unless_a_number_is_given(monkeypatch):
     assert choose(cpus) == ["cpu:0"] and choose(gpus) == gpus
     assert choose(gpus, 2) == choose(gpus, ASSIGNMENT_DEVICES="2") == gpus[:2]
     assert choose(cpus, 1, ASSIGNMENT_DEVICES="2") == ["cpu:0"]
+    with pytest.raises(ValueError, match="Received 0 "):
+        choose(gpus, 0)
+    assert choose(gpus, ASSIGNMENT_DEVICES="") == gpus
     for wrong in ("4", "0", "-1", "two", "1.5"):
         with pytest.raises(
             ValueError, match=f"Received {wrong} .*has 3 .*whole number from 1 to 3"

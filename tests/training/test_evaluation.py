@@ -9,6 +9,7 @@ from utils.training.evaluation import (
     evaluate,
     evaluate_with_mirror,
     first_of_each_class,
+    predict_logits,
     predict_probabilities,
 )
 
@@ -75,3 +76,10 @@ def test_diverged_network_is_refused():
     model = keras.Model(inputs, outputs)
     with pytest.raises(ValueError, match="not finite"):
         evaluate(model, np.zeros((1, 32, 32, 3), "uint8"), np.array([0]))
+
+
+def test_a_network_of_whole_pixels_gets_floats_rounded_as_for_its_heatmaps():
+    inputs = keras.Input((2, 2, 3), dtype="uint8")
+    model = keras.Model(inputs, keras.layers.Flatten()(keras.ops.cast(inputs, "float32")))
+    pixels = np.full((1, 2, 2, 3), 100.9, "float32")
+    assert set(predict_logits(model, pixels).ravel()) == {101}

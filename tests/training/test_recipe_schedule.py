@@ -39,3 +39,20 @@ def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
 def test_what_is_no_number_of_images_is_refused(images):
     with pytest.raises(ValueError, match=r"pass the number of training images.*len\(x_train\)"):
         schedule_values(RECIPES["one-cycle"], images)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [
+        ("seed-2019", {"max_lr": 0.1}, "its own peak, 1.0, but max_lr is 0.1.*recipe one-cycle"),
+        ("seed-2019", {"base_momentum": 0.5}, "base_momentum is 0.5 and max_momentum 0.95"),
+        ("step-decay", {"max_momentum": 0.99}, "fixed momentum.*make them equal"),
+    ],
+)
+def test_what_a_schedule_does_not_use_is_refused(recipe, changes, words):
+    """A record would note it as the value of the training."""
+    with pytest.raises(ValueError, match=words):
+        schedule_values(replace(RECIPES[recipe], **changes), 1000)
+    schedule_values(replace(RECIPES["one-cycle"], **changes), 1000)  # the remedy
+    equal = {"max_momentum": 0.5, "base_momentum": 0.5}  # the other one
+    assert set(schedule_values(replace(RECIPES[recipe], **equal), 1000)[1]) == {0.5}

@@ -1,11 +1,15 @@
 """A run on disk, with a model of two weights: what is restored, cut off or refused."""
 
 import hashlib
+import os
+import sys
+from unittest.mock import Mock
 
 import keras
 import numpy as np
 import pytest
 
+from utils.training import run_folder
 from utils.training.epoch_log import CSV_FIELDS, read_history, write_history
 from utils.training.run_folder import (
     check_plan,
@@ -193,3 +197,25 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path, share):
     save_checkpoint(model, tmp_path, 2)
     write_history(tmp_path, rows(2))
     assert len(restore(make_model(9.0), tmp_path)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other locks")
+def test_a_folder_is_one_trainings_until_it_ends(tmp_path):
+    with run_folder.locked(tmp_path):
+        with pytest.raises(ValueError, match="Another training is under way in .*other kernel"):
+            with run_folder.locked(tmp_path):
+                pass
+    with pytest.raises(KeyboardInterrupt), run_folder.locked(tmp_path):
+        raise KeyboardInterrupt
+    with run_folder.locked(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_without_locks_a_training_runs_all_the_same(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError("not supported")))
+    with run_folder.locked(tmp_path):
+        pass
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with run_folder.locked(tmp_path):
+        pass

@@ -73,7 +73,13 @@ class Batches(keras.utils.PyDataset):
         return math.ceil(len(self.images) / self.batch_size)
 
     def __getitem__(self, index):
-        """Batch `index` of the selected epoch: images uint8 and labels int32, on the device."""
+        """Batch `index` of the selected epoch: images uint8 and labels int32, on the device.
+
+        Raises:
+            IndexError: when there is no such batch; it ends a plain loop over the batches.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"There is no batch {index}; they are 0 to {len(self) - 1}.")
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return ops.take(self.images, chosen, axis=0), ops.take(self.labels, chosen, axis=0)
 

@@ -89,12 +89,17 @@ def fetch(url, *, max_bytes, max_seconds=60.0, timeout=20.0):
     buffer = io.BytesIO()
     answer = open_address(url, min(timeout, max_seconds))
     with answer.response as response:
-        received = _announced(response)
-        if received <= max_bytes:
+        received = announced = _announced(response)
+        if announced <= max_bytes:
             received, _ = _copy(answer, buffer, max_bytes, timeout, lambda line: None, end)
     if received > max_bytes:
         raise ValueError(
             f"{shown(url)} has more than {max_bytes / 1e6:.1f} MB, the limit. Save it smaller."
+        )
+    if received < announced:
+        raise OSError(
+            f"{shown(url)} broke off after {received:,} of {announced:,} bytes. Try again, or "
+            f"download the file in a browser and give its path."
         )
     encoding = response.headers.get("Content-Encoding", "")
     return _decoded(buffer.getvalue(), encoding, url, max_bytes)

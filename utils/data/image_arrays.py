@@ -9,14 +9,15 @@ def check_images(images, shape=None):
     """Refuses what is no array of raw pixels.
 
     Args:
-        images: array-like (n, height, width, channels), uint8 or float in 0..255, n >= 1.
+        images: array-like (n, height, width, channels), whole numbers or floats in 0..255, n >= 1.
         shape: (height, width, channels) that a model takes, with None for any size, or None.
 
     Returns:
         The images, an array.
 
     Raises:
-        ValueError: for another form, another shape, pixels in 0..1 or outside of 0..255, or NaN.
+        ValueError: for another form, other shapes, what is no number, pixels in 0..1 or outside of
+            0..255, or NaN.
     """
     if not hasattr(images, "shape") and not isinstance(images, (list, tuple)):
         raise ValueError(
@@ -24,7 +25,15 @@ def check_images(images, shape=None):
             f"(n, height, width, channels) of them. A data set or a generator can be read into "
             f"one with np.concatenate([x for x, _ in batches])."
         )
-    images = images if hasattr(images, "shape") else np.asarray(images)
+    if not hasattr(images, "shape"):
+        try:
+            images = np.asarray(images)
+        except ValueError:  # several shapes
+            shapes = sorted({np.shape(image) for image in images})
+            raise ValueError(
+                f"Received images of the shapes {', '.join(map(str, shapes[:3]))}; all must have "
+                f"one. Resize them to that of the model."
+            ) from None
     fits = shape is None or all(want in (None, got) for want, got in zip(shape, images.shape[1:]))
     if len(images.shape) != 4 or not fits or 0 in images.shape:
         wanted = "height, width, channels" if shape is None else ", ".join(map(str, shape))
@@ -32,17 +41,22 @@ def check_images(images, shape=None):
             f"Received images of shape {tuple(images.shape)}; the shape must be (n, {wanted}), "
             f"with at least 1 image. A single image becomes a batch by image[None]."
         )
-    if np.issubdtype(np.asarray(images[:1]).dtype, np.floating):
+    kind = np.asarray(images[:1]).dtype
+    if kind.kind not in "uif":
+        raise ValueError(
+            f"Received images of {kind}; pixels are numbers. Pass them as uint8 or float32."
+        )
+    if kind != np.uint8:
         values = np.asarray(images)
         low, high = values.min(), values.max()
         if not (low >= -_ROUNDING and high <= 255 + _ROUNDING):  # NaN, too
             raise ValueError(
-                f"Received images of floats from {low:g} to {high:g}; the network takes raw "
+                f"Received images of {kind} from {low:g} to {high:g}; the network takes raw "
                 "pixels, 0..255, and normalizes them itself. Pass the pixels as they were read."
             )
         if high <= 1 and (values % 1).any():
             raise ValueError(
-                "Received images of floats in 0..1; the network takes raw pixels, 0..255, and "
+                f"Received images of {kind} in 0..1; the network takes raw pixels, 0..255, and "
                 'normalizes them itself. Pass (images * 255).round().astype("uint8").'
             )
     return images
@@ -60,7 +74,8 @@ def check_labels(labels, count, classes=None):
         int64 (n,).
 
     Raises:
-        ValueError: for one-hot labels, another number of them, or an index outside of the classes.
+        ValueError: for one-hot labels, names, another number of them, or an index outside of the
+            classes.
     """
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -69,6 +84,11 @@ def check_labels(labels, count, classes=None):
         raise ValueError(
             f"Received labels of shape {labels.shape}; pass one class index an image. One-hot "
             f"labels become indices by labels.argmax(axis=1)."
+        )
+    if labels.dtype.kind not in "iubf":
+        raise ValueError(
+            f"Received labels such as {labels[:1].tolist()}; class indices are whole numbers. "
+            f"Names become indices by [class_names.index(name) for name in labels]."
         )
     if len(labels) != count:
         raise ValueError(f"{count} images but {len(labels)} labels; give one label an image.")

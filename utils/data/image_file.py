@@ -54,6 +54,18 @@ class ImageFile(NamedTuple):
     more: bool
 
 
+@contextlib.contextmanager
+def quiet_pillow():
+    """Without Pillow's warnings of many pixels and odd metadata; our own limit is the stricter one.
+
+    To be entered before images are read, once and not in several threads: Python before 3.14 has
+    one set of warning filters for all of them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def read_image(path, name, *, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
     """Reads an image file, as `decode_image`.
 
@@ -104,34 +116,29 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
         NoImageError: If the content is no image of a supported format.
         ValueError: If the image is damaged, too large, or has floating-point or 32-bit pixels.
     """
-    with warnings.catch_warnings():
-        # Pillow warns of many pixels and odd metadata; our own limit is the stricter one.
-        warnings.simplefilter("ignore")
+    with _unreadable(content, name):
+        Image.init()  # some formats are not in every build of Pillow
+        known = [name for name in _FORMATS if name in Image.OPEN]
+        image = Image.open(io.BytesIO(content), formats=known)  # reads the header only
+    with image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ValueError(
+                f"{name} has {width} x {height} = {width * height / 1e6:.1f} million "
+                f"pixels, the limit is {max_pixels / 1e6:.1f} million. Save it smaller."
+            )
         with _unreadable(content, name):
-            Image.init()  # some formats are not in every build of Pillow
-            known = [name for name in _FORMATS if name in Image.OPEN]
-            image = Image.open(io.BytesIO(content), formats=known)  # reads the header only
-        with image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ValueError(
-                    f"{name} has {width} x {height} = {width * height / 1e6:.1f} million "
-                    f"pixels, the limit is {max_pixels / 1e6:.1f} million. Save it smaller."
-                )
-            with _unreadable(content, name):
-                upright = ImageOps.exif_transpose(image)
-                darkest, brightest = (
-                    upright.getextrema() if len(upright.getbands()) == 1 else (0, 0)
-                )
-            if upright.mode == "F" or darkest < 0 or brightest > 65535:
-                raise ValueError(
-                    f"{name} has floating-point or 32-bit pixels, which have no fixed range. "
-                    "Save it as PNG."
-                )
-            pixels = _to_rgb(upright)
-            if image.format == "MPO":  # a JPEG to which a phone has added previews or depths
-                return ImageFile(pixels, "JPEG", False)
-            return ImageFile(pixels, image.format, _has_more_frames(image))
+            upright = ImageOps.exif_transpose(image)
+            darkest, brightest = upright.getextrema() if len(upright.getbands()) == 1 else (0, 0)
+        if upright.mode == "F" or darkest < 0 or brightest > 65535:
+            raise ValueError(
+                f"{name} has floating-point or 32-bit pixels, which have no fixed range. "
+                "Save it as PNG."
+            )
+        pixels = _to_rgb(upright)
+        if image.format == "MPO":  # a JPEG to which a phone has added previews or depths
+            return ImageFile(pixels, "JPEG", False)
+        return ImageFile(pixels, image.format, _has_more_frames(image))
 
 
 def _has_more_frames(image):

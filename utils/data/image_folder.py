@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.data.folder_hints import split_hint
-from utils.data.image_file import NoImageError, read_image
+from utils.data.image_file import NoImageError, quiet_pillow, read_image
 
 # A file with such a name must be an image; of files with other names, those that are images count.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -42,7 +42,7 @@ def read_image_tree(root, class_names, report=print):
     splits = [root / split for split in ("train", "test")]
     folders = [folder for split in splits for folder in _class_folders(split, class_names)]
     # Pillow decodes outside Python's lock, so threads help.
-    with ThreadPoolExecutor() as pool:
+    with quiet_pillow(), ThreadPoolExecutor() as pool:
         read = list(pool.map(_read_class, folders))
     passed_over = [
         path

@@ -11,7 +11,7 @@ import cv2
 
 from utils.data.download import fetch
 from utils.data.file_kind import kind_at
-from utils.data.image_file import MAX_BYTES, MAX_PIXELS, decode_image, read_image
+from utils.data.image_file import MAX_BYTES, MAX_PIXELS, decode_image, quiet_pillow, read_image
 from utils.data.lookup import find_path, hints
 from utils.location import clean_location, is_address, shown
 
@@ -57,11 +57,13 @@ def load_photo(
     if is_address(location):
         content = fetch(location, max_bytes=max_bytes)
         name = unquote(PurePosixPath(urlsplit(location).path).name) or urlsplit(location).hostname
-        image = decode_image(content, name, max_pixels=max_pixels)
+        with quiet_pillow():
+            image = decode_image(content, name, max_pixels=max_pixels)
     else:
         path = _find_photo(location)
         name = path.name
-        image = read_image(path, name, max_pixels=max_pixels, max_bytes=max_bytes)
+        with quiet_pillow():
+            image = read_image(path, name, max_pixels=max_pixels, max_bytes=max_bytes)
     if image.more:
         report(f"{name} has several frames or pages; this is the first.")
     full = image.pixels

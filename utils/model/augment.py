@@ -107,15 +107,16 @@ class Augment(keras.layers.Layer):
         return ops.take_along_axis(images, columns[:, None, :, None], axis=2)
 
     def _erase(self, images):
-        batch, height, width = ops.shape(images)[:3]
+        batch, rows, columns = ops.shape(images)[:3]
+        height, width = ops.cast(rows, "float32"), ops.cast(columns, "float32")
         area = self._uniform((batch, 1), *self.erase_area) * height * width
         ratio = self._uniform((batch, 1), *self.erase_ratio)
-        box_height = ops.minimum(ops.floor(ops.sqrt(area * ratio)), float(height))
-        box_width = ops.minimum(ops.floor(ops.sqrt(area / ratio)), float(width))
+        box_height = ops.minimum(ops.floor(ops.sqrt(area * ratio)), height)
+        box_width = ops.minimum(ops.floor(ops.sqrt(area / ratio)), width)
         top = ops.floor(self._uniform((batch, 1)) * (height - box_height + 1))
         left = ops.floor(self._uniform((batch, 1)) * (width - box_width + 1))
-        y = ops.arange(height, dtype="float32")[None, :]
-        x = ops.arange(width, dtype="float32")[None, :]
+        y = ops.arange(rows, dtype="float32")[None, :]
+        x = ops.arange(columns, dtype="float32")[None, :]
         inside_rows = ops.logical_and(y >= top, y < top + box_height)
         inside_columns = ops.logical_and(x >= left, x < left + box_width)
         chosen = self._uniform((batch, 1)) < self.erase_probability

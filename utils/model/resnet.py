@@ -123,7 +123,8 @@ def _normalization(input_shape, mean, std):
 
 
 def _check_arguments(depth, num_classes, input_shape, l2, bn_momentum):
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 11 or (depth - 2) % 9:
+    whole = isinstance(depth, (int, np.integer)) and not isinstance(depth, bool)
+    if not whole or depth < 11 or (depth - 2) % 9:
         raise ValueError(
             f"depth must be 9n + 2 with n >= 1 (11, 20, 29, 38, 47, 56, 110, 164, ...), "
             f"got {depth!r}."

@@ -57,7 +57,10 @@ def training_answer(history):
     Returns:
         str, one sentence in lines.
     """
-    last, peak = history[-1], max(history, key=lambda row: row["learning_rate_last"])
+    last = history[-1]
+    # Where a rise and a fall meet inside an epoch, one of its ends is still above all others.
+    ends = ("learning_rate_first", "learning_rate_last")
+    peak = max(history, key=lambda row: max(row[end] for end in ends))
     end = f"{last['val_accuracy']:.2%} after the last, epoch {last['epoch']}"
     if peak is last:
         return fold_lines(f"In this run the test accuracy is {end}, in which the rate was highest.")

@@ -48,9 +48,10 @@ def checked(batch, model, first=False):
             f"A batch has inputs of shape {shape}, the model takes {wanted}. A data set of single "
             f"examples becomes one of batches by .batch(128)."
         )
-    inputs = np.asarray(batch[0])
-    if first and np.issubdtype(inputs.dtype, np.floating) and not np.isfinite(inputs).all():
-        raise ValueError("The inputs hold NaN or infinite values; leave these examples out.")
+    if first:
+        inputs = np.asarray(batch[0])
+        if np.issubdtype(inputs.dtype, np.floating) and not np.isfinite(inputs).all():
+            raise ValueError("The inputs hold NaN or infinite values; leave these examples out.")
     return batch
 
 

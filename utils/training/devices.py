@@ -26,9 +26,13 @@ def choose_devices(count=None, environ=None):
     Raises:
         ValueError: on a number that is no whole one, or more devices than there are.
     """
-    names = keras.distribution.list_devices()
-    wanted = count or (os.environ if environ is None else environ).get(VARIABLE)
-    if not wanted:
+    # Keras lists no devices of PyTorch, on which this project trains on one.
+    on_torch = keras.backend.backend() == "torch"
+    names = ["cpu:0"] if on_torch else keras.distribution.list_devices()
+    wanted = count
+    if count is None:
+        wanted = (os.environ if environ is None else environ).get(VARIABLE) or None
+    if wanted is None:
         return names[:1] if names[0].startswith("cpu") else names
     if not str(wanted).isdecimal() or not 1 <= int(wanted) <= len(names):
         raise ValueError(

@@ -66,6 +66,7 @@ def predict_logits(model, images):
 
     One compiled call for each `EVALUATION_BATCH` images, the last one filled up with copies of its
     first image, so that it is compiled once. `predict` would build an iterator for every call.
+    A network that takes whole numbers gets floats rounded, as for a heatmap.
     """
     images = check_images(images, model.input_shape[1:])
     if not hasattr(model.output, "shape"):
@@ -73,9 +74,10 @@ def predict_logits(model, images):
             f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
             f"such as keras.Model(model.input, model.get_layer(name).output)."
         )
-    logits = []
+    logits, whole = [], "int" in model.input.dtype
     for start in progress(range(0, len(images), EVALUATION_BATCH), "prediction: batch"):
-        batch = images[start : start + EVALUATION_BATCH]
+        batch = np.asarray(images[start : start + EVALUATION_BATCH])
+        batch = np.rint(batch) if whole and batch.dtype.kind == "f" else batch
         missing = EVALUATION_BATCH - len(batch) if start else 0
         padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
         with batches_of(len(padded), _smaller):

@@ -11,11 +11,10 @@ import keras
 from utils.data.batches import Batches
 from utils.out_of_memory import batches_of
 from utils.progress import Progress
-from utils.training import run_folder
+from utils.training import evaluation, run_folder
 from utils.training.callbacks import EpochLog, StartLog, StepProgress
 from utils.training.devices import device_count
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
-from utils.training.evaluation import EVALUATION_BATCH
 from utils.training.recipe_schedule import schedule_values
 
 
@@ -38,15 +37,16 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
         already complete is loaded, not repeated.
 
     Raises:
-        ValueError: when `folder` holds a run of another recipe, seed, data set or precision, or
-            only a part of what a run leaves behind; when a batch cannot be shared evenly by the
-            devices of the present `utils.training.devices.distributed` block. When a batch does
-            not fit into the device's memory, `utils.out_of_memory.OutOfMemoryError`, which is one;
-            the folder then goes on like any interrupted run.
+        ValueError: when `folder` holds a run of another recipe, seed, data set, backend or
+            precision, or only a part of what a run leaves behind; when another process trains in
+            it; when a batch cannot be shared evenly by the devices of the present
+            `utils.training.devices.distributed` block. When a batch does not fit into the device's
+            memory, `utils.out_of_memory.OutOfMemoryError`, which is one; the folder then goes on
+            like any interrupted run.
     """
     devices = device_count()
-    evaluation_batch = EVALUATION_BATCH - EVALUATION_BATCH % devices
     _check_shares(devices, len(dataset.x_train), recipe.batch_size, len(dataset.x_test))
+    schedules = schedule_values(recipe, len(dataset.x_train))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     plan = {
@@ -56,8 +56,39 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
         "backend": keras.backend.backend(),
         "precision": model.get_layer("stem_conv").dtype_policy.name,
     }
-    run_folder.check_plan(folder, plan)
-    rate, momentum = schedule_values(recipe, len(dataset.x_train))
+    with run_folder.locked(folder):
+        run_folder.check_plan(folder, plan)
+        rows = _resume(model, recipe, folder, report)
+        if len(rows) >= recipe.epochs:
+            return rows
+        batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
+        # No more images than in a batch of the training, which needs more memory: what an error
+        # advises then helps.
+        size = min(evaluation.EVALUATION_BATCH, recipe.batch_size)
+        test = Batches(dataset.x_test, dataset.y_test, size - size % devices)
+        log = EpochLog(folder, batches, *schedules, seed, rows, report, say_time_left)
+        live = Progress()
+        # The line of progress first: at an epoch's end it is taken away before the log prints.
+        callbacks = [StepProgress(batches.batch_size, live), log, StartLog(folder, len(rows) + 1)]
+        try:
+            with batches_of(batches.batch_size, lambda half: _smaller(half, recipe, folder, rows)):
+                model.fit(
+                    batches.stream(len(rows), recipe.epochs),
+                    initial_epoch=len(rows),
+                    epochs=recipe.epochs,
+                    steps_per_epoch=len(batches),
+                    validation_data=test.stream(0, 1),
+                    callbacks=callbacks,
+                    shuffle=False,  # the order is that of Batches; Keras would use a global state
+                    verbose=0,
+                )
+        finally:
+            live.clear()
+    return rows
+
+
+def _resume(model, recipe, folder, report):
+    """Loads what an interrupted run has left, tells it, and returns the lines of its epochs."""
     # On TensorFlow an optimizer that has not been built has no slots to save or load; one that
     # scales the loss must not be built twice.
     if not model.optimizer.built:
@@ -70,41 +101,22 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
     report(EPOCH_HEADER)
     for row in rows:
         report(format_epoch_row(row))
-    if len(rows) >= recipe.epochs:
-        return rows
-    batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
-    test = Batches(dataset.x_test, dataset.y_test, evaluation_batch)
-    log = EpochLog(folder, batches, rate, momentum, seed, rows, report, say_time_left)
-    live = Progress()
-    # The line of progress first: at an epoch's end it is taken away before the log prints.
-    callbacks = [StepProgress(batches.batch_size, live), log, StartLog(folder, len(rows) + 1)]
-    try:
-        with batches_of(batches.batch_size, lambda half: _smaller(half, recipe, folder, rows)):
-            model.fit(
-                batches.stream(len(rows), recipe.epochs),
-                initial_epoch=len(rows),
-                epochs=recipe.epochs,
-                steps_per_epoch=len(batches),
-                validation_data=test.stream(0, 1),
-                callbacks=callbacks,
-                shuffle=False,  # the order is that of Batches; Keras would use a global state
-                verbose=0,
-            )
-    finally:
-        live.clear()
     return rows
 
 
 def _smaller(half, recipe, folder, rows):
     """What to do when a batch of a training does not fit: its size is part of the run's plan."""
     fitted = f" after {len(rows)} epochs that did fit: see what else uses it" if rows else ""
-    max_lr = recipe.max_lr * half / recipe.batch_size
+    changes, options, peak = f"batch_size={half}", f"--batch-size {half}", ""
+    if recipe.schedule != "seed_triangle":  # which has its own peak
+        max_lr = recipe.max_lr * half / recipe.batch_size
+        changes, options = f"{changes}, max_lr={max_lr:g}", f"{options} --max-lr {max_lr:g}"
+        peak = "; the peak goes with the batch"
     return (
         f"The size is part of the plan of {folder}, which is whole and goes on with the same "
         f"command where there is more memory{fitted}. For a smaller batch begin anew in another "
-        f"folder: recipe = dataclasses.replace(recipe, batch_size={half}, max_lr={max_lr:g}), or "
-        f"--batch-size {half} --max-lr {max_lr:g} in the shell; the peak goes with the batch. "
-        f"Several devices (--devices) share a batch."
+        f"folder: recipe = dataclasses.replace(recipe, {changes}), or {options} in the "
+        f"shell{peak}. Several devices (--devices) share a batch."
     )
 
 

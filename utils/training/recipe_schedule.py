@@ -33,8 +33,19 @@ def schedule_values(recipe, train_images):
         Two float64 arrays of length epochs x steps per epoch.
 
     Raises:
-        ValueError: on an unknown schedule or impossible settings of it.
+        ValueError: on an unknown schedule, impossible settings of it, or settings that it does not
+            have, which would be noted and not used.
     """
+    if recipe.schedule != "one_cycle" and recipe.base_momentum != recipe.max_momentum:
+        raise ValueError(
+            f"The schedule {recipe.schedule} has a fixed momentum, but base_momentum is "
+            f"{recipe.base_momentum} and max_momentum {recipe.max_momentum}: make them equal."
+        )
+    if recipe.schedule == "seed_triangle" and recipe.max_lr != schedule.SEED_PEAK:
+        raise ValueError(
+            f"The schedule seed_triangle has its own peak, {schedule.SEED_PEAK}, but max_lr is "
+            f"{recipe.max_lr}: leave it at {schedule.SEED_PEAK}, or take the recipe one-cycle."
+        )
     steps = steps_per_epoch(recipe, train_images)
     total = recipe.epochs * steps
     if recipe.schedule == "one_cycle":

@@ -3,12 +3,48 @@
 Every file is written by `utils.atomic`, so that a crash leaves either the old file or the new one.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import warnings
 
 from utils.atomic import replacing, write_text
 from utils.training.epoch_log import read_history, write_history
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Keeps a run's folder to this process; the system lets go of it however the process ends.
+
+    Two trainings in one folder, as of an old kernel and a new one, would delete each other's
+    checkpoints. Where there are no such locks (Windows, some network drives), nothing is kept.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+
+    Raises:
+        ValueError: when another training is under way in it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"Another training is under way in {folder}. Wait for it or stop it (in Jupyter: "
+                f"shut down the other kernel), or choose another folder."
+            ) from None
+        except OSError:  # a drive without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_plan(folder, plan):

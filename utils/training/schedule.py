@@ -10,7 +10,7 @@ import numbers
 
 import numpy as np
 
-_SEED_BASE, _SEED_PEAK = 0.05, 1.0
+_SEED_BASE, SEED_PEAK = 0.05, 1.0
 _SEED_HALF_CYCLE = 2300  # steps from base to peak; the submission counted 100 steps an epoch
 
 
@@ -215,7 +215,7 @@ def seed_triangle_proposal(epoch):
     iterations = epoch * 100.0
     cycle = np.floor(1 + iterations / (2 * _SEED_HALF_CYCLE))
     x = np.abs(iterations / _SEED_HALF_CYCLE - 2 * cycle + 1)
-    lr = _SEED_BASE + (_SEED_PEAK - _SEED_BASE) * np.maximum(0, 1 - x)
+    lr = _SEED_BASE + (SEED_PEAK - _SEED_BASE) * np.maximum(0, 1 - x)
     return lr if lr.ndim else lr.item()
 
 
