@@ -64,7 +64,7 @@ test: setup
 
 faults:
 	@bash scripts/setup.sh requirements.txt requirements-jax.txt
-	@$(PYTHON_ENV) -m faults $(if $(QUICK),--quick)
+	@$(PYTHON_ENV) -m faults $(if $(filter command line,$(origin QUICK)),--quick)
 
 peers:
 	@bash scripts/setup.sh requirements.txt requirements-peers.txt
@@ -77,7 +77,7 @@ bench:
 
 mutants:
 	@bash scripts/setup.sh requirements.txt requirements-maintain.txt
-	@$(PYTHON_ENV) -m faults.mutants $(if $(COUNT),--count $(COUNT))
+	@$(PYTHON_ENV) -m faults.mutants $(call option,COUNT,count)
 
 oldest:
 	@PYTHON="$(or $(PYTHON),python3.10)" bash scripts/oldest.sh
@@ -94,7 +94,7 @@ readme: setup
 	@$(PYTHON_ENV) -m utils.commands.report
 
 colab: setup
-	$(if $(REPO),,$(error Name the repository: make colab REPO=owner/name))
+	$(if $(filter command line,$(origin REPO)),,$(error Name the repository: make colab REPO=owner/name))
 	@$(PYTHON_ENV) -m utils.commands.report --repository "$(REPO)"
 
 colab-check:

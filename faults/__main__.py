@@ -99,7 +99,7 @@ def main(arguments=None):
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--quick", action="store_true", help="few tries, and no record")
     parser.add_argument(
-        "--output", type=Path, default=RECORD, help=f"the record, by default {RECORD}"
+        "--output", type=Path, default=RECORD, help="the record, by default %(default)s"
     )
     args = parser.parse_args(arguments)
     if unknown := set(args.groups) - set(GROUPS):

@@ -90,7 +90,7 @@ def repeat_training(repeat, times, scratch, report=print):
     scratch.mkdir()
     images, log = workload.write_images(scratch / "images"), scratch / "log"
     variables = {"TF_NUM_INTRAOP_THREADS": str(threads)} if threads else {}
-    furthest = 0.0
+    first, furthest = None, 0.0
     for number in range(times):
         folder = scratch / str(number) / "run"  # the name is part of the record
         command = workload.training_command(images, folder, precision=precision)
@@ -100,7 +100,7 @@ def repeat_training(repeat, times, scratch, report=print):
         except (RuntimeError, OSError) as error:
             result.add(f"run {number}: {error}")
             continue
-        if number == 0:
+        if first is None:
             first = found
             continue
         different = kills.difference(first[0], found[0])

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from faults import repeats, workload
+from faults import repeats, samples, targets, workload
 from faults.errors import is_ours
 from faults.guard import Guard, read_state
 from faults.hostile import TESTS
@@ -78,23 +78,37 @@ def test_a_hang_and_a_crash_end_the_process_and_leave_the_count(tmp_path, evil):
 
 def test_repeats_find_the_run_that_differs_and_how_far(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "runs" / "shapes-resnet20v2", tmp_path / "shapes")
-    values = iter([1.0, 1.0, 1.25, 1.0, 1.0, 1.25])
+    values = iter([None, 1.0, 1.0, 1.25, None, 1.0, 1.0, 1.25])
 
     def train(command, log, backend, **variables):
+        value = next(values)
+        if value is None:
+            raise RuntimeError("the first run ended")
         folder = Path(command[command.index("--output") + 1])
         folder.mkdir(parents=True)
         for name in ("history.csv", "run.json", "weights.npz"):
             shutil.copy(tmp_path / "shapes" / name, folder)
         with h5py.File(folder / "checkpoint-0001.weights.h5", "w") as file:
-            file["layers/kernel"] = np.array([0.5, next(values)], "float32")
+            file["layers/kernel"] = np.array([0.5, value], "float32")
 
     monkeypatch.setattr(workload, "run", train)
     for must in (True, False):
         (tmp_path / str(must)).mkdir()
         repeat = repeats.Repeat("tensorflow", "float32", 1, must)
-        result = repeats.repeat_training(repeat, 3, tmp_path / str(must), lambda line: None)
-        assert (result.tries, result.survived) == (2, 1) and "0.2 apart" in result.note
-        assert bool(result.failures) == must and result.fault.endswith("1 thread")
+        result = repeats.repeat_training(repeat, 4, tmp_path / str(must), lambda line: None)
+        assert (result.tries, result.survived) == (3, 1) and "0.2 apart" in result.note
+        assert len(result.failures) == 1 + must and result.fault.endswith("1 thread")
+
+
+def test_what_climbs_out_of_an_archive_is_noticed(tmp_path):
+    folder = tmp_path / "one" / "two"
+    folder.mkdir(parents=True)
+    target = targets.archive(folder, next(iter(samples.editions().values())))
+    [whole] = target.samples
+    target.read(whole)
+    (tmp_path / "climbed-out").write_bytes(b"x")
+    with pytest.raises(AssertionError, match="climbed-out"):
+        target.read(whole)
 
 
 def test_mutations_repeat_and_differ():

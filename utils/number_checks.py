@@ -42,8 +42,8 @@ def check_real(name, value, low, high=math.inf):
         ValueError: on any other value, and with any value that is no number.
     """
     try:
-        good = math.isfinite(value) and low <= value <= high
-    except (TypeError, ValueError):
+        good = not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
+    except (TypeError, ValueError, OverflowError):  # text, an int that no float can hold
         good = False
     if not good:
         limits = f"of {low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"

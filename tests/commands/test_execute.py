@@ -128,6 +128,33 @@ def test_dead_kernel(tmp_path):
     assert (tmp_path / "build" / "tiny.partial.ipynb").exists()
 
 
+DEAD = """
+import sys
+from utils.commands import execute, notebook_run
+spec = notebook_run.KernelSpec(argv=[sys.executable, "-c", "exit(1)"], language="python")
+notebook_run.KernelSpec = lambda **_: spec
+sys.exit(execute.main())
+"""
+
+
+def test_a_kernel_that_does_not_start_ends_in_one_line(tmp_path):
+    save(tmp_path, "1")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("ASSIGNMENT_OUTPUT", None)
+    command = [sys.executable, "-c", DEAD, "tiny.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The start of the kernel ended the Python process (Kernel died")
+
+
+def test_help_shows_a_folder_with_a_percent_sign(monkeypatch, capsys):
+    monkeypatch.setenv("ASSIGNMENT_OUTPUT", "%USERPROFILE%/build")
+    monkeypatch.setattr(sys, "argv", ["execute", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "%USERPROFILE%/build" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("ending", ["raise", "pass"])
 def test_output_is_shown_at_once_and_interruption_ends_the_run(tmp_path, ending):
     """`pass`: the cell takes the interruption itself, as training does that ends in good order."""

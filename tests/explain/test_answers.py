@@ -48,8 +48,16 @@ def test_a_lead_within_its_margin_is_left_to_chance():
 
 def test_a_map_that_is_beaten_is_called_so():
     blind = {"edges": curves(0.5, 0.4, 0.0)}
-    text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.1, 0.01), **blind}, CASCADE))
+    text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.6, 0.01), **blind}, CASCADE))
     assert "-0.200 +- 0.008 in insertion (edges)" in text and "the blind map is the better" in text
+
+
+def test_measures_that_disagree_are_called_so():
+    blind = {"edges": curves(0.5, 0.4, 0.0)}
+    text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.1, 0.01), **blind}, CASCADE))
+    assert "-0.200" in text and "+0.300" in text and "so the two measures disagree;" in text
+    text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.4, 0.01), **blind}, CASCADE))
+    assert "which chance may explain" in text  # one is lost, the other undecided
 
 
 def test_a_photo_is_named_with_its_second_class_and_the_hottest_place():

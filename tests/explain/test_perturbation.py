@@ -1,5 +1,6 @@
 """Insertion and deletion on a "classifier" whose curves are known, and their table."""
 
+import cv2
 import numpy as np
 import pytest
 from sample_masks import square_mask
@@ -203,3 +204,19 @@ def test_float_and_gray_images_and_a_single_probability():
         other = insertion_deletion(predict, images, square_mask(2), [[0], [0]], **options)
         np.testing.assert_allclose(one.insertion + other.insertion, 1)
     np.testing.assert_allclose(one.insertion_area, 1 - 4 / 64)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "int64", "float16", "float64"])
+def test_images_of_every_kind_are_blurred(dtype):
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(dtype)
+    seen = []
+
+    def predict(batch):
+        seen.append(batch)
+        return np.ones((len(batch), 1))
+
+    insertion_deletion(predict, images, np.zeros((2, 16, 16)), 0, steps=2)
+    first = seen[0][0]
+    assert first.dtype == dtype
+    blurred = cv2.GaussianBlur(images[0].astype("float32"), (0, 0), 2)
+    assert any(np.abs(one - blurred).max() < 1.5 for batch in seen for one in batch)

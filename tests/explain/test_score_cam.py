@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from small_models import randomize, values_at
 
+from utils.explain import score_cam as module
 from utils.explain.grad_cam import grad_cam
+from utils.explain.overlay import resize_maps
 from utils.explain.score_cam import ScoreCAM
 from utils.model.resnet import resnet_v2
 from utils.training.evaluation import predict_probabilities
@@ -98,9 +100,45 @@ def test_a_model_without_normalization_is_hidden_in_black():
     assert ScoreCAM(plain)._hidden.tolist() == [0.0]
 
 
-def test_only_a_normalization_of_the_pixels_says_how_they_are_hidden():
-    layers = keras.layers
-    inputs = keras.Input((8, 8, 3))
-    x = layers.Normalization(mean=[0.5] * 3, variance=[1.0] * 3)(layers.Rescaling(1 / 255)(inputs))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(x))
-    assert ScoreCAM(keras.Model(inputs, layers.Dense(4)(x)))._hidden.tolist() == [0.0]
+SCALES = {
+    "none": ([], [0]),
+    "first of two": (
+        [("Rescaling", {"scale": 1 / 255}), ("Normalization", {"mean": 0.5, "variance": 1})],
+        [0],
+    ),
+    "as MobileNet": ([("Rescaling", {"scale": 1 / 127.5, "offset": -1})], [127.5]),
+    "each channel": ([("Normalization", {"mean": [120, 110, 100], "variance": [9] * 3})], 0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("name", SCALES)
+def test_the_layer_that_scales_the_pixels_says_how_they_are_hidden(name, nested, dtype):
+    scales, hidden = SCALES[name]
+    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 3)])
+    stack = [getattr(keras.layers, kind)(**options) for kind, options in scales]
+    inputs = keras.Input((8, 8, 3), dtype=dtype)
+    if nested and stack:
+        inner = keras.Sequential([keras.Input((8, 8, 3)), *stack, *inner.layers])
+        stack = []
+    x = keras.ops.cast(inputs, "float32")
+    for layer in [*stack, inner, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)]:
+        x = layer(x)
+    found = ScoreCAM(keras.Model(inputs, x))._hidden.ravel()
+    np.testing.assert_allclose(found, hidden or [120, 110, 100], rtol=1e-6)
+
+
+def test_no_more_pictures_are_held_than_in_a_pass(model, images, monkeypatch):
+    """ResNet50 has 2,048 channels: at 224 pixels that many pictures are gigabytes."""
+    expected = grad_cam(model, images[:1], 3, method="score-cam")
+    seen = []
+
+    def resized(channels, size):
+        seen.append(len(channels))
+        return resize_maps(channels, size)
+
+    monkeypatch.setattr(module, "resize_maps", resized)
+    maps = grad_cam(model, images[:1], 3, method="score-cam", batch_size=100)
+    assert seen == [100, 100, 56]
+    np.testing.assert_allclose(maps, expected, atol=1e-5)

@@ -18,6 +18,12 @@ def test_class_grid_shows_each_class_in_its_column():
     np.testing.assert_array_equal(axes.get_xticks(), 34 * np.arange(10) + 15.5)
 
 
+def test_of_a_small_class_all_images_set_the_number_of_all():
+    figure = plot_class_grid(IMAGES[:35], LABELS[:35], NAMES, per_class=8)
+    fewest = np.bincount(LABELS[:35]).min()
+    assert figure.axes[0].images[0].get_array().shape[0] == fewest * 34 - 2
+
+
 def test_each_original_stands_left_of_its_draws():
     gray = np.broadcast_to(np.uint8([40, 80])[:, None, None, None], (2, 32, 32, 3))
     draws = np.stack([gray + k for k in (1, 2, 3)], axis=1)
@@ -33,8 +39,8 @@ def test_each_original_stands_left_of_its_draws():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: plot_class_grid(IMAGES, LABELS, NAMES, 9), "from 1 to 4.*'airplane', got 9"),
-        (lambda: plot_class_grid(IMAGES[:5], LABELS[:5], NAMES, 1), "'dog', got 1"),
+        (lambda: plot_class_grid(IMAGES, LABELS, NAMES, 0), "at least 1; got 0 and 4 of airplane"),
+        (lambda: plot_class_grid(IMAGES[:5], LABELS[:5], NAMES, 1), "needs an image.*0 of dog"),
         (lambda: plot_class_grid(IMAGES, LABELS[:5], NAMES), r"labels.*\(40\), got \(5,\)"),
         (lambda: plot_augmentation(IMAGES[:2], IMAGES[None, :3]), r"shape \(1, 32, 32, 3\)"),
         (lambda: plot_augmentation(IMAGES[0], IMAGES[None]), r"4 axes.*\(32, 32, 3\)"),

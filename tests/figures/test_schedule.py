@@ -11,6 +11,8 @@ def test_knots_are_where_the_curve_turns():
     triangle = np.interp(STEPS, [0, 149, 298, 499], [0.95, 0.85, 0.95, 0.95])
     assert schedule._turning_points(triangle, 11) == [0, 149, 298, 499]
     assert schedule._turning_points(np.full(500, 0.9), 11) == [0, 499]
+    assert schedule._turning_points(np.array([0.4]), 1) == [0]
+    assert len(schedule.plot_schedule(ONE_CYCLE[:1], MOMENTUM[:1], 1).axes) == 2
     stairs = np.repeat([1.0, 2, 3, 2, 1], 100)
     assert schedule._turning_points(stairs, 101) == [0, 299, 499]
 

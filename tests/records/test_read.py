@@ -9,7 +9,9 @@ from sample_records import write_record
 
 from utils.records import read as records
 from utils.records.choose import reported_record
+from utils.records.pages import make_blocks
 from utils.records.read import ROOT, Record, read_record, read_records
+from utils.records.weights import shipped_record
 from utils.settings import RECIPES
 from utils.training.epoch_log import CSV_FIELDS, read_history
 from utils.training.run_folder import as_json
@@ -236,3 +238,10 @@ def test_a_run_on_the_original_images_goes_before_one_on_a_jpeg_copy(tmp_path):
 def test_records_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Record(ROOT, {}, []).run = {}
+
+
+def test_without_records_there_is_nothing_and_no_network_to_ship(tmp_path):
+    assert read_records(tmp_path) == []
+    assert shipped_record(tmp_path) is None
+    with pytest.raises(ValueError, match="no record of a run.*version control"):
+        make_blocks(tmp_path, "")

@@ -153,3 +153,5 @@ def test_a_damaged_plan_of_a_study_is_named(tmp_path, content):
     (tmp_path / "study.json").write_text(content)
     with pytest.raises(ValueError, match="study.json is no plan of a study"):
         studies.read_study(tmp_path)
+    with pytest.raises(ValueError, match="study.json is no plan of a study"):
+        studies.write_study(tmp_path, "T", {})

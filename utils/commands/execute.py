@@ -4,6 +4,7 @@
 outputs that are committed.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError
 
 from utils import progress
 from utils.atomic import write_text
@@ -117,8 +118,11 @@ def execute(source, output, inplace=False):
     log = output / ".cache" / "kernel.log"
     notebook = read_notebook(source)
     prepare_environment(log.parent)
-    # Relative, because the notebook may print it and is committed.
-    os.environ["ASSIGNMENT_OUTPUT"] = os.path.relpath(output.resolve(), folder)
+    where = output.resolve()
+    with contextlib.suppress(ValueError):  # on Windows, another drive
+        # Relative, because the notebook may print it and is committed.
+        where = os.path.relpath(where, folder)
+    os.environ["ASSIGNMENT_OUTPUT"] = str(where)
 
     run, failure, status = NotebookRun(notebook, folder), None, 1
     live = log.with_name("progress.txt")  # the kernel's outputs are kept, so it tells us by a file
@@ -135,8 +139,11 @@ def execute(source, output, inplace=False):
     except CellExecutionError as error:
         lines = ANSI_COLOR.sub("", error.traceback).strip().splitlines()
         failure = "\n".join(["failed:", *lines[-ERROR_LINES:]])
-    except DeadKernelError:
-        failure = f"ended the Python process. Was there too little memory? See also {log}."
+    except RuntimeError as error:
+        # nbclient's DeadKernelError is one; a kernel that does not even start raises it plain.
+        failure = (
+            f"ended the Python process ({error}). Was there too little memory? See also {log}."
+        )
     except KeyboardInterrupt:
         failure, status = "was interrupted.", 130
     finally:
@@ -159,7 +166,7 @@ def main():
     parser = command_parser("utils.commands.execute", __doc__)
     parser.add_argument("notebook", type=path_argument)
     default = os.environ.get("ASSIGNMENT_OUTPUT") or "build"
-    help_text = f"folder (now {default})"
+    help_text = "folder (now %(default)s)"
     parser.add_argument("--output", type=path_argument, default=default, help=help_text)
     parser.add_argument("--inplace", action="store_true", help="write back to the same .ipynb")
     options = parser.parse_args()

@@ -126,7 +126,12 @@ class NotebookRun(NotebookClient):
         """First Ctrl-C: interrupts the cell, so that it can clean up. The second: the program."""
         self.interrupted = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.kill(self.km.provisioner.pid, signal.SIGINT)
+        if sys.platform == "win32":  # where os.kill would end the process
+            from jupyter_client.win_interrupt import send_interrupt
+
+            send_interrupt(self.km.provisioner.process.win32_interrupt_event)
+        else:
+            os.kill(self.km.provisioner.pid, signal.SIGINT)
 
     def output(self, outs, msg, display_id, cell_index):
         """Prints a piece of stream output the moment it arrives, then stores it as usual."""

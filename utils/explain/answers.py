@@ -48,8 +48,10 @@ def faithfulness_answer(curves, cascade):
     verdict = "which chance may explain"
     if all(low > 0 for low, _ in bounds):
         verdict = "more than chance explains"
-    elif any(high < 0 for _, high in bounds):
+    elif all(high < 0 for _, high in bounds):
         verdict = "so the blind map is the better one"
+    elif any(low > 0 for low, _ in bounds) and any(high < 0 for _, high in bounds):
+        verdict = "so the two measures disagree"
     return fold_lines(
         f"Against the best map that knows nothing of the network, {method} is ahead by "
         f"{' and by '.join(leads)}, {verdict}; when all layers are random, its rank correlation "

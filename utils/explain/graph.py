@@ -109,12 +109,13 @@ class Graph:
         return value
 
     def _matches(self, layer):
-        """The names that mean a layer: the very name, or those that end in it."""
+        """The names that mean a layer: the very name; else those that end in it; else all calls
+        of a layer that is called several times, as backbone/relu#2 of relu."""
         if not isinstance(layer, str):
             return [name for name, (_, operation) in self.names.items() if operation is layer]
         exact = [name for name in self.names if layer in (name, name.partition("#")[0])]
         ends = [name for name in self.names if f"/{name}".endswith(f"/{layer}")]
-        return exact or ends or [n for n in self.names if f"/{n}#".find(f"/{layer}#") >= 0]
+        return exact or ends or [name for name in self.names if f"/{layer}#" in f"/{name}#"]
 
     def advice(self):
         try:

@@ -16,7 +16,7 @@ def normalize_maps(maps):
         maps: float (N, h, w).
 
     Returns:
-        The same shape and dtype, in -1..1; maps >= 0 end in 0..1.
+        The same shape and dtype (float32 for float16), in -1..1; maps >= 0 end in 0..1.
 
     Raises:
         ValueError: on another form.
@@ -34,7 +34,7 @@ def resize_maps(maps, size):
         size: (height, width) of the result in pixels.
 
     Returns:
-        (N, height, width), the same dtype.
+        (N, height, width), the same dtype (float32 for float16).
 
     Raises:
         ValueError: on another form.

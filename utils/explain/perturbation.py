@@ -239,8 +239,11 @@ def _check_perturbation(predict, images, maps, targets, steps, batch_size):
 def _baseline(images, baseline):
     if isinstance(baseline, str) and baseline == "blur":
         sigma = images.shape[1] / 8
-        blurred = [cv2.GaussianBlur(image, (0, 0), sigma) for image in images]
-        return np.stack(blurred).reshape(images.shape)  # OpenCV drops the axis of gray images
+        known = images.dtype.name in ("uint8", "uint16", "float32", "float64")  # by OpenCV
+        pixels = images if known else images.astype("float32")
+        blurred = np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in pixels])
+        blurred = blurred if images.dtype.kind == "f" or known else np.rint(blurred)
+        return blurred.reshape(images.shape).astype(images.dtype)  # OpenCV drops an axis of gray
     if isinstance(baseline, str) and baseline == "mean":
         mean = images.mean(axis=(1, 2), keepdims=True)
         mean = np.rint(mean) if images.dtype.kind in "ui" else mean

@@ -100,13 +100,15 @@ class ScoreCAM:
 
     def _map(self, image, channels, target, start, size):
         """The signed map of one image, (h, w), from its channels (h, w, K)."""
-        channels = np.moveaxis(channels, 2, 0)
-        masks = resize_maps(channels, image.shape[:2])
-        low, high = masks.min((1, 2), keepdims=True), masks.max((1, 2), keepdims=True)
-        masks = (masks - low) / np.where(high > low, high - low, 1)
-        shown = self._hidden + masks[..., None] * (image - self._hidden)
-        weights = self._probabilities(shown, size)[:, target] - start
-        return np.tensordot(np.where((high > low)[:, 0, 0], weights, 0), channels, axes=1)
+        channels, weights = np.moveaxis(channels, 2, 0), []
+        for first in range(0, len(channels), size):  # an image for each of them: gigabytes at once
+            masks = resize_maps(channels[first : first + size], image.shape[:2])
+            low, high = masks.min((1, 2), keepdims=True), masks.max((1, 2), keepdims=True)
+            masks = (masks - low) / np.where(high > low, high - low, 1)
+            shown = self._hidden + masks[..., None] * (image - self._hidden)
+            gained = self._probabilities(shown, size)[:, target] - start
+            weights.append(np.where((high > low)[:, 0, 0], gained, 0))
+        return np.tensordot(np.concatenate(weights), channels, axes=1)
 
     def _probabilities(self, images, size):
         """Probabilities of two or more classes, float32 (n, classes)."""
@@ -129,8 +131,16 @@ def _in_batches(run, images, size):
 
 
 def _hidden_pixels(calls):
-    """What hides a pixel: the color that the model's first layer turns into 0, else 0 itself."""
+    """What hides a pixel: the color that a first layer which scales turns into 0, else 0 itself."""
+    pixels = {0}  # the values that are the input, in whatever dtype
     for call in calls:
-        if call.inputs == (0,) and isinstance(call.operation, layers.Normalization):
-            return keras.ops.convert_to_numpy(call.operation.mean)[0].astype("float32")
+        if len(call.inputs) != 1 or call.inputs[0] not in pixels:
+            continue
+        first = call.operation
+        if isinstance(first, layers.Normalization):
+            return keras.ops.convert_to_numpy(first.mean)[0].astype("float32")
+        if isinstance(first, layers.Rescaling):
+            return np.atleast_1d(np.float32(-np.asarray(first.offset) / np.asarray(first.scale)))
+        if type(first).__name__ == "Cast":  # ours, or that of keras.ops.cast
+            pixels |= set(call.outputs)
     return np.zeros(1, "float32")

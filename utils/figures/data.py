@@ -23,27 +23,28 @@ def plot_class_grid(images, labels, class_names, per_class=8, seed=0):
         images: (N, h, w, 3), uint8 or float pixels in 0..255.
         labels: (N,) ints, positions in `class_names`.
         class_names: names of the classes.
-        per_class: int >= 1, images of each class.
+        per_class: int >= 1, images of each class; fewer where the smallest class has fewer.
         seed: seed of the choice.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: on shapes that do not fit, or when a class has fewer than `per_class` images.
+        ValueError: on shapes that do not fit, when a class has no image, or per_class < 1.
     """
     images = rgb_pixels(images, "images", 4)
     labels = check_shape(labels, (len(images),), "labels", "one for each image")
     rng = np.random.default_rng(seed)
-    columns = []
-    for label, name in enumerate(class_names):
-        members = np.flatnonzero(labels == label)
-        if not 1 <= per_class <= len(members):
-            raise ValueError(
-                f"per_class must be from 1 to {len(members)}, the images of class {name!r}, got "
-                f"{per_class}."
-            )
-        columns.append(images[rng.choice(members, per_class, replace=False)])
+    members = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    fewest = min(members, key=len)
+    if per_class < 1 or not len(fewest):
+        counts = [f"{len(found)} of {name}" for name, found in zip(class_names, members)]
+        raise ValueError(
+            f"Each class needs an image, and per_class must be at least 1; got {per_class} and "
+            f"{', '.join(counts)}."
+        )
+    per_class = min(per_class, len(fewest))
+    columns = [images[rng.choice(found, per_class, replace=False)] for found in members]
     width = images.shape[2] + _GAP
     return _captioned(
         _mosaic(np.stack(columns, axis=1)),

@@ -44,7 +44,8 @@ def plot_photo(photo, small, overlay_photo, probabilities, class_names, top=3):
     odds = check_shape(probabilities, (len(class_names),), "probabilities", "one for each class")
     best = np.argsort(-odds, kind="stable")[:top]
     height, width = photo.shape[:2]
-    shares = [width / height, 1.0, width / height, 0.9]  # widths of the panels at one height
+    across = min(max(width / height, 0.6), 3.0)  # of a strip a part of the panel stays empty
+    shares = [across, 1.0, across, 0.9]  # widths of the panels at one height
     figure, panels = make_figure(
         min((WIDTH - 0.5) / sum(shares) + 0.4, 6.0),
         "Photo, what the network sees, Grad-CAM over the photo, and the most probable classes: "

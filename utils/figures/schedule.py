@@ -74,6 +74,8 @@ def plot_schedule(lr, momentum, steps_per_epoch):
 
 def _turning_points(values, plateau):
     """Indices where a curve starts, turns, enters or leaves a flat part, and ends."""
+    if len(values) < 2:
+        return [0]
     change = np.diff(values)
     sign = np.sign(np.where(np.abs(change) > 1e-12 * np.ptp(values), change, 0.0))
     bounds = np.flatnonzero(np.diff(sign)) + 1

@@ -39,10 +39,12 @@ def make_blocks(runs, repository):
         Dict of name to Markdown.
 
     Raises:
-        ValueError: when a record or a study is unsound.
+        ValueError: when a record or a study is unsound, or there is no record.
     """
     runs = Path(runs)
     records, found = read_records(runs), _studies(runs / STUDIES)
+    if not records:
+        raise ValueError(f"{runs} holds no record of a run; restore it from version control.")
     growth = texts.picture(runs / BENCHMARKS / GROWTH_FIGURE, "Growth of an epoch of training")
     fixes = [study_table(study) for folder, study in found if folder.name == FIXES]
     return {

@@ -165,6 +165,8 @@ def read_records(folder=ROOT / "runs"):
         if (path / "run.json").exists() or not (path / "plan.json").exists()
     ]
     records = [read_record(path) for path in folders]
+    if not records:
+        return []
     reported = reported_record(records)
     return sorted(
         records, key=lambda record: (record.name != SUBMISSION, record != reported, record.name)

@@ -42,11 +42,11 @@ def write_study(folder, title, labels):
         labels: dict of the name of each entry, which begins the names of its runs, to what it is.
 
     Raises:
-        ValueError: when the folder holds another study.
+        ValueError: when the folder holds another study, or a damaged plan of one.
     """
     path = Path(folder) / STUDY_FILE
     if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))["title"]
+        found = _read_plan(path)[0]
         if found != title:
             raise ValueError(
                 f"{folder} holds the study {found!r}, now {title!r}; choose another --output."
@@ -71,15 +71,19 @@ def read_study(folder):
             one with `runs`: when a run was not measured on a test set.
     """
     folder = Path(folder)
-    path = folder / STUDY_FILE
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        title, of_test_sets = str(plan["title"]), "runs" in plan
-        parts = list(plan["runs"]) if of_test_sets else dict(plan["entries"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} is no plan of a study ({error!r}); {REDO}.") from None
+    title, parts = _read_plan(folder / STUDY_FILE)
+    of_test_sets = isinstance(parts, list)
     read = _read_runs if of_test_sets else _read_entries
     return Study(title, read(folder, parts), of_test_sets=of_test_sets)
+
+
+def _read_plan(path):
+    """(title, dict of entries or list of runs) of a study."""
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        return str(plan["title"]), list(plan["runs"]) if "runs" in plan else dict(plan["entries"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is no plan of a study ({error!r}); {REDO}.") from None
 
 
 def _read_entries(folder, entries):
