@@ -230,6 +230,17 @@ def test_variables_of_the_environment_reach_the_program_under_their_full_names_o
     assert "profile=quick data= output= backend=tensorflow" in shown
 
 
+@pytest.mark.parametrize(
+    ("target", "word"), [("faults", "QUICK"), ("bench", "QUICK"), ("mutants", "COUNT")]
+)
+def test_short_names_count_on_the_command_line_only(checkout, target, word):
+    """An environment may have a QUICK for another purpose."""
+    plain = checkout.make("-n", target).stdout
+    assert f"--{word.lower()}" not in plain
+    assert checkout.make("-n", target, **{word: "1"}).stdout == plain
+    assert f"--{word.lower()}" in checkout.make("-n", target, f"{word}=1").stdout
+
+
 def test_ci_fails_when_no_test_on_real_images_was_found(checkout):
     checkout.python()
     assert checkout.run(".ci/run").returncode == 0

@@ -17,6 +17,15 @@ def test_the_square_in_use_is_framed_and_the_best_classes_are_named():
     assert [text.get_text() for text in bars.texts] == ["bird 60.0 %", "cat 25.0 %"]
 
 
+@pytest.mark.parametrize("height, width", [(60, 1600), (1600, 20)])
+def test_a_strip_leaves_room_for_titles_and_bars(height, width):
+    strip = np.zeros((height, width, 3), "uint8")
+    figure = plot_photo(strip, IMAGES[0], strip, np.array([0.7, 0.3]), ("cat", "dog"))
+    assert figure.get_size_inches()[1] > 1.2
+    panels = [axes.get_subplotspec().get_position(figure).width for axes in figure.axes]
+    assert min(panels[0], panels[2]) > 0.5 * panels[1]
+
+
 @pytest.mark.parametrize(
     "call, words",
     [
