@@ -74,17 +74,18 @@ def picture(path, fallback=""):
     return re.sub(r"([\[\]])", r"\\\1", read_texts(path).get("Description") or fallback)
 
 
-def badges(repository, notebook, root=ROOT):
+def badges(repository, notebook):
     """One line: what the repository runs on, its license and, with an address, a link to Colab.
+
+    The set-up files name the versions.
 
     Args:
         repository: `"owner/name"` or `""`.
         notebook: file name.
-        root: path of the repository, whose set-up files name the versions.
     """
-    setup = (Path(root) / "scripts/setup.sh").read_text(encoding="utf-8")
+    setup = (ROOT / "scripts/setup.sh").read_text(encoding="utf-8")
     [python] = set(re.findall(r"needs (3\.\d+ to 3\.\d+)", setup))
-    needed = (Path(root) / "requirements.txt").read_text(encoding="utf-8")
+    needed = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     least = dict(re.findall(r"^(\w+)>=([\d.]+)", needed, flags=re.MULTILINE))
     return text("badges", python, least["keras"], repository, notebook)
 
