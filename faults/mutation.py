@@ -10,20 +10,19 @@ WORDS = [
 ]
 
 
-def mutate(content, others, rng, most=4):
-    """Changes bytes in one to `most` ways, one after the other.
+def mutate(content, others, rng):
+    """Changes bytes in one to four ways, one after the other.
 
     Args:
         content: bytes.
         others: list of bytes, files of the same kind, to take parts from.
         rng: `numpy.random.Generator`.
-        most: int >= 1.
 
     Returns:
         bytes.
     """
     new = bytearray(content)
-    for _ in range(rng.integers(1, most + 1)):
+    for _ in range(rng.integers(1, 5)):
         change = CHANGES[rng.integers(len(CHANGES))]
         place = int(rng.integers(len(new) + 1))
         # Headers decide more than what follows.
