@@ -179,7 +179,9 @@ def keras_defaults(clock, depth, batch_size, count, precision="float32"):
     augment = keras.Sequential([shift, layers.RandomFlip("horizontal", dtype="float32")])
     model = plain_keras(clock, depth, count, augment, precision)
     model.fit(
-        *(images, labels, batch_size),
+        images,
+        labels,
+        batch_size=batch_size,
         epochs=EPOCHS,
         callbacks=[EpochPasses(clock)],
         verbose=0,

@@ -74,6 +74,8 @@ def run_files(folder):
     checkpoint = run_folder.save_checkpoint(model, folder, 4)
     foreign = run_folder.save_checkpoint(small_model(5.0, units=2), other, 3)
 
+    starts = folder / "starts.json"
+
     def restore(place):
         rows = run_folder.restore(model, place, report=lambda line: None)
         return rows, [weight.tolist() for weight in model.get_weights()]
@@ -89,10 +91,7 @@ def run_files(folder):
         Kind("checkpoint", checkpoint, restore, foreign.read_bytes(), text=False),
         Kind("history", folder / "history.csv", restore, content("history.csv")),
         Kind("plan", folder / "plan.json", check_plan, content("plan.json")),
-        Kind(
-            *("starts", folder / "starts.json", run_folder.read_starts, content("starts.json")),
-            alone=True,
-        ),
+        Kind("starts", starts, run_folder.read_starts, content("starts.json"), alone=True),
     )
     shutil.rmtree(other)
     return files
