@@ -5,13 +5,13 @@ conditions, and both belong to the text.
 """
 
 import re
-import statistics
 from pathlib import Path
 
 import jinja2
 
 from utils.figures.style import read_texts
 from utils.records import compare
+from utils.records.benchmarks import spread
 from utils.records.choose import reported_record
 from utils.records.read import CURVES_FILE, HEADLINE_FILE, HEATMAPS_FILE, RANGE_FIGURE, ROOT
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
@@ -23,12 +23,6 @@ def _row(lines):
     """A row of a Markdown table from its cells, one a line."""
     cells = lines.strip("\n").replace("|", "\\|").split("\n")
     return f"| {' | '.join(cells)} |\n"
-
-
-def _spread(values):
-    """Median, smallest and largest of some numbers."""
-    values = list(values)
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 
 def _environment():
@@ -47,7 +41,7 @@ def _environment():
         "percent": lambda share: f"{100 * share:.2f} %",
         "points": lambda share: f"{100 * share:+.2f}",
         "row": _row,
-        "spread": _spread,
+        "spread": spread,
         # A character, not a tag: nbconvert strips tags from text.
         "superscript": lambda number: str(number).translate(SUPERSCRIPTS),
     }
