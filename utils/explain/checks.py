@@ -86,7 +86,7 @@ def to_images(images):
     return images
 
 
-def check_images(images, shape, dtype, takes_pixels=False):
+def images_for_model(images, shape, dtype, takes_pixels=False):
     """The images as a model takes them: its dtype, floats rounded for whole pixels.
 
     Args:
