@@ -53,6 +53,19 @@ class Comparison:
     alone: bool = False
 
 
+def plain_torch(options, environment=None):
+    """The same network in PyTorch alone."""
+    return Variant(
+        f"plain PyTorch, {'compiled' if options['compiled'] else 'eager'}, channels last, no "
+        "augmentation",
+        maker="torch_resnet.train",
+        options=options,
+        backend="torch",
+        needs=("torch",),
+        environment=environment or {},
+    )
+
+
 def training(depth, batch_size, steps, precision, parts):
     """The training step beside those of others, and with parts of it left out.
 
@@ -72,27 +85,24 @@ def training(depth, batch_size, steps, precision, parts):
         ),
         "from-host": Variant(
             "ours as until commit 02de6c1: fed by a PyDataset, TensorFlow's own settings",
-            *("training.from_host", options),
+            maker="training.from_host",
+            options=options,
             environment=UNSET,
         ),
         "keras-defaults": Variant(
             "Keras's defaults: fit on arrays, RandomTranslation, RandomFlip, BatchNormalization",
-            *("training.keras_defaults", shorter),
+            maker="training.keras_defaults",
+            options=shorter,
             environment=UNSET,
         ),
         "keras-mixed": Variant(
             "the same in the precision that suits the device",
-            *("training.keras_defaults", {**shorter, "precision": precision}),
+            maker="training.keras_defaults",
+            options={**shorter, "precision": precision},
             environment=UNSET,
         ),
-        "torch-eager": Variant(
-            "plain PyTorch, eager, channels last, no augmentation",
-            *("torch_resnet.train", {**torch, "compiled": False}, "torch", ("torch",)),
-        ),
-        "torch-compiled": Variant(
-            "plain PyTorch, compiled, channels last, no augmentation",
-            *("torch_resnet.train", {**torch, "compiled": True}, "torch", ("torch",)),
-        ),
+        "torch-eager": plain_torch({**torch, "compiled": False}),
+        "torch-compiled": plain_torch({**torch, "compiled": True}),
     }
     if precision == "float32":
         del variants["keras-mixed"]  # the row above it
@@ -109,17 +119,16 @@ def training(depth, batch_size, steps, precision, parts):
         variants |= {
             "generator": Variant(
                 "the way of 2019: a Python generator, NumPy shifts, flips and erases each image",
-                *("training.python_generator", shorter),
+                maker="training.python_generator",
+                options=shorter,
                 environment=UNSET,
             ),
             "range-test": Variant(
                 "ours in the range test",
-                *("training.lr_range_test", {**options, "count": 9 * batch_size}),
+                maker="training.lr_range_test",
+                options={**options, "count": 9 * batch_size},
             ),
-            "ours-jax": Variant(
-                "ours on JAX",
-                *("training.ours", shorter, "jax", ("jax",)),
-            ),
+            "ours-jax": Variant("ours on JAX", "training.ours", shorter, "jax", needs=("jax",)),
         }
     return Comparison(f"Training step, ResNet{depth}v2, batches of {batch_size}", variants)
 
@@ -128,34 +137,24 @@ def training_avx2(depth, batch_size, steps):
     """The training step with the kernels that an older processor has, in float32."""
     options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
     ours = {**options, "precision": "float32"}
-
-    def plain_torch(what, compiled):
-        return Variant(
-            what,
-            "torch_resnet.train",
-            {**ours, "compiled": compiled},
-            *("torch", ("torch",)),
-            environment=AVX2,
-        )
-
     variants = {
         "ours": Variant(
             "ours, as trained: augmentation, schedules", "training.ours", ours, environment=AVX2
         ),
         "in-memory": Variant(
             "a bare loop over our compiled step, one batch in memory",
-            *("training.in_memory", ours),
+            maker="training.in_memory",
+            options=ours,
             environment=AVX2,
         ),
         "from-host": Variant(
             "ours as until commit 02de6c1: fed by a PyDataset, TensorFlow's own settings",
-            *("training.from_host", ours),
+            maker="training.from_host",
+            options=ours,
             environment=UNSET_AVX2,
         ),
-        "torch-eager": plain_torch("plain PyTorch, eager, channels last, no augmentation", False),
-        "torch-compiled": plain_torch(
-            "plain PyTorch, compiled, channels last, no augmentation", True
-        ),
+        "torch-eager": plain_torch({**ours, "compiled": False}, AVX2),
+        "torch-compiled": plain_torch({**ours, "compiled": True}, AVX2),
     }
     return Comparison(
         f"Training step with AVX2 kernels only, ResNet{depth}v2, batches of {batch_size}", variants
@@ -179,11 +178,13 @@ def grad_cam(count):
         "ours": Variant("ours", "grad_cam.ours", options),
         "forward": Variant("a forward pass, no maps", "grad_cam.forward_pass", options),
         "tf-keras-vis": Variant(
-            *("tf-keras-vis", "grad_cam.tf_keras_vis", options),
-            needs=("tf_keras_vis",),
+            "tf-keras-vis", "grad_cam.tf_keras_vis", options, needs=("tf_keras_vis",)
         ),
         "pytorch-grad-cam": Variant(
-            *("pytorch-grad-cam", "grad_cam.pytorch_grad_cam", options, "torch"),
+            "pytorch-grad-cam",
+            maker="grad_cam.pytorch_grad_cam",
+            options=options,
+            backend="torch",
             needs=("torch", "pytorch_grad_cam"),
         ),
     }
@@ -195,9 +196,8 @@ def settings(depth, batch_size, steps):
     options = {"depth": depth, "batch_size": batch_size, "count": steps * batch_size}
 
     def variant(what, changes=None, **environment):
-        return Variant(
-            *(what, "training.changed", options | (changes or {})), environment=environment
-        )
+        changed = options | (changes or {})
+        return Variant(what, "training.changed", changed, environment=environment)
 
     variants = {
         "ours": Variant("ours", "training.ours", options),

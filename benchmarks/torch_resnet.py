@@ -33,9 +33,9 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """float (n, 3, 32, 32) -> logits (n, classes)."""
+    """float (n, 3, 32, 32) -> logits (n, 10)."""
 
-    def __init__(self, depth, num_classes=10):
+    def __init__(self, depth):
         super().__init__()
         before = STAGE_WIDTHS[0][0]
         self.stem, self.stem_norm = nn.Conv2d(3, before, 3, 1, 1), norm(before)
@@ -46,7 +46,7 @@ class ResNet(nn.Module):
                 blocks.append(Bottleneck(before, inner, after, stride, first=not blocks))
                 before = after
         self.blocks, self.norm = nn.Sequential(*blocks), norm(before)
-        self.logits = nn.Linear(before, num_classes)
+        self.logits = nn.Linear(before, 10)
 
     def forward(self, x):
         x = self.blocks(functional.relu(self.stem_norm(self.stem(x))))

@@ -87,19 +87,19 @@ def ours(clock, depth, batch_size, count, precision=None):
     fit_stream(clock, model, images, labels, batch_size)
 
 
-def without_augmentation(clock, depth, batch_size, count, precision=None):
+def without_augmentation(clock, depth, batch_size, count):
     """... but for the augmentation."""
     images, labels = random_images(count)
     changes = {"shift": 0, "flip": False, "erase_probability": 0.0}
-    model = recipe_model(clock, depth, batch_size, images, precision, **changes)
+    model = recipe_model(clock, depth, batch_size, images, **changes)
     fit_stream(clock, model, images, labels, batch_size)
 
 
-def keras_batch_norm(clock, depth, batch_size, count, precision=None):
+def keras_batch_norm(clock, depth, batch_size, count):
     """... but for batch normalization, which is Keras's own layer."""
     images, labels = random_images(count)
     with mock.patch.object(resnet, "FusedBatchNormalization", layers.BatchNormalization):
-        model = recipe_model(clock, depth, batch_size, images, precision)
+        model = recipe_model(clock, depth, batch_size, images)
     fit_stream(clock, model, images, labels, batch_size)
 
 
@@ -179,7 +179,9 @@ def keras_defaults(clock, depth, batch_size, count, precision="float32"):
     augment = keras.Sequential([shift, layers.RandomFlip("horizontal", dtype="float32")])
     model = plain_keras(clock, depth, count, augment, precision)
     model.fit(
-        *(images, labels, batch_size),
+        images,
+        labels,
+        batch_size=batch_size,
         epochs=EPOCHS,
         callbacks=[EpochPasses(clock)],
         verbose=0,
@@ -244,14 +246,14 @@ class TimedBatch:
             yield self.batch
 
 
-def lr_range_test(clock, depth, batch_size, count, precision=None):
+def lr_range_test(clock, depth, batch_size, count):
     """Steps of the range test: the time between two batches that it asks for.
 
     A pass is a range test of two steps more than `count` images take: the first one compiles, the
     last one is not followed by another.
     """
     images, labels = random_images(batch_size)
-    model = recipe_model(clock, depth, batch_size, images, precision)
+    model = recipe_model(clock, depth, batch_size, images)
     steps = count // batch_size
     clock.describe(steps * batch_size, clock.precision)
     while True:

@@ -16,8 +16,9 @@ from pathlib import Path
 from faults import disk, files, fuzz, hostile, kills, repeats
 from faults.errors import describe
 from faults.result import Result
-from utils.records.faults import RECORD, write_faults
+from utils.records.faults import RECORD
 from utils.runtime import describe_runtime, git_commit
+from utils.training.run_folder import write_json
 
 GROUPS = ("kills", "repeats", "files", "disk", "fuzz", "hostile")
 # Kills of each configuration, of the notebook, repeats, flips of each file, full disks, inputs.
@@ -116,7 +117,8 @@ def main(arguments=None):
     if args.quick or args.groups:
         say("A part or a rehearsal: nothing is kept.")
     else:
-        write_faults(args.output, make_record(results, seconds))
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        write_json(args.output, make_record(results, seconds))
         say(f"Kept in {args.output}; `make readme` enters it into README.md.")
     return 1 if failed else 0
 

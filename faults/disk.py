@@ -28,8 +28,10 @@ NO_MEMORY = "no memory for a batch: training, range test, prediction, Grad-CAM, 
 NO_MEMORY_TESTS = tuple(
     f"tests/test_out_of_memory.py::test_{name}"
     for name in (
-        *("a_training_goes_on_elsewhere_or_begins_anew_with_half", "prediction"),
-        *("range_test", "explaining"),
+        "a_training_goes_on_elsewhere_or_begins_anew_with_half",
+        "prediction",
+        "range_test",
+        "explaining",
     )
 )
 PARTS = 16

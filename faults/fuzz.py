@@ -27,7 +27,7 @@ def counts(total):
     return {name: -(-total * share // sum(shares.values())) for name, share in shares.items()}
 
 
-def fuzz_kind(name, count, scratch, seed=0, report=print):
+def fuzz_kind(name, count, scratch, report=print):
     """Tries `count` inputs of one kind; returns a `Result`."""
     how = "values made up" if name in STRATEGIES else "files changed at random"
     result = Result("fuzz", f"{how}: {name}")
@@ -38,7 +38,7 @@ def fuzz_kind(name, count, scratch, seed=0, report=print):
         folder.mkdir()
         state.unlink(missing_ok=True)
         command = [sys.executable, "-m", "faults.fuzz_worker", name]
-        command += [*map(str, (done, count, seed)), str(folder)]
+        command += [*map(str, (done, count)), str(folder)]
         process = subprocess.run(
             command,
             cwd=workload.ROOT,
@@ -65,14 +65,12 @@ def fuzz_kind(name, count, scratch, seed=0, report=print):
     return result
 
 
-def fuzz(scratch, total=TOTAL, seed=0, report=print, only=None):
+def fuzz(scratch, total=TOTAL, report=print):
     """Tries all kinds, two at a time; returns a list of `Result`."""
     plan = counts(total)
-    if only:
-        plan = {name: count for name, count in plan.items() if name in only}
     begin = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda one: fuzz_kind(*one, scratch, seed, report), plan.items()))
+        results = list(pool.map(lambda one: fuzz_kind(*one, scratch, report), plan.items()))
     inputs = sum(result.tries for result in results)
     report(f"  {inputs:,} inputs in {time.monotonic() - begin:.0f} s")
     return results

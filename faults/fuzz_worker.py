@@ -1,6 +1,6 @@
 """One kind of input in a process of its own.
 
-`python -m faults.fuzz_worker KIND FIRST LAST SEED FOLDER` tries the inputs FIRST to LAST - 1 and
+`python -m faults.fuzz_worker KIND FIRST LAST FOLDER` tries the inputs FIRST to LAST - 1 and
 prints the failures as JSON. What it reads may end the process: `faults.fuzz` starts it.
 """
 
@@ -16,20 +16,22 @@ from faults.mutation import mutation
 from faults.structured import STRATEGIES
 from faults.targets import targets
 
+SEED = 0  # of all inputs; their numbers tell them apart
 
-def fuzz_files(name, guard, last, seed, folder):
+
+def fuzz_files(name, guard, last, folder):
     """Reads changed files, input `guard.tried` to `last` - 1."""
     target = targets()[name][1](folder)
     while guard.tried < last:
-        content = mutation(target.samples, seed, guard.tried)
+        content = mutation(target.samples, SEED, guard.tried)
         guard.run(lambda: target.read(content))  # noqa: B023, it is called at once
 
 
-def fuzz_values(name, guard, last, seed):
+def fuzz_values(name, guard, last):
     """Calls functions with values that hypothesis makes up."""
     strategy = STRATEGIES[name][1]
 
-    @hypothesis.seed(seed + guard.tried)
+    @hypothesis.seed(SEED + guard.tried)
     @hypothesis.settings(
         max_examples=last - guard.tried,
         database=None,
@@ -46,15 +48,15 @@ def fuzz_values(name, guard, last, seed):
 
 def main(arguments):
     """Runs one kind and prints what failed."""
-    name, first, last, seed, folder = arguments
+    name, first, last, folder = arguments
     folder = Path(folder)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     guard = Guard(folder, folder.with_suffix(".state"), int(first))
     if name in STRATEGIES:
-        fuzz_values(name, guard, int(last), int(seed))
+        fuzz_values(name, guard, int(last))
     else:
-        fuzz_files(name, guard, int(last), int(seed), folder)
+        fuzz_files(name, guard, int(last), folder)
     guard.note()
     print(json.dumps(list(guard.failures.values())))
 

@@ -158,8 +158,8 @@ def bombs(scratch):
 
 
 @contextlib.contextmanager
-def little_memory(more=2 * 10**9):
-    """This process gets `more` bytes of address space at most; only Linux tells and keeps it."""
+def little_memory():
+    """This process gets 2 GB more of address space at most; only Linux tells and keeps it."""
     if sys.platform != "linux":
         yield
         return
@@ -167,7 +167,7 @@ def little_memory(more=2 * 10**9):
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, limits[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2 * 10**9, limits[1]))
     try:
         yield
     finally:

@@ -138,14 +138,13 @@ def killed(command, log, backend, folder, rng, seconds, **variables):
     return "killed while writing" if is_writing(folder) else "killed"
 
 
-def kill_training(configuration, kills, scratch, seed=0, report=print):
+def kill_training(configuration, kills, scratch, report=print):
     """Kills trainings `kills` times in all, and compares each that came to its end.
 
     Args:
         configuration: `Configuration`.
         kills: int >= 1, for a configuration with a share of 1.
         scratch: `Path` of an existing folder.
-        seed: int, of the moments.
         report: function that takes a line.
 
     Returns:
@@ -157,7 +156,7 @@ def kill_training(configuration, kills, scratch, seed=0, report=print):
     result = Result("kills", f"SIGKILL in a training, started again: {backend}, {precision}")
     if not importlib.util.find_spec(backend):
         return result.done(f"not tried: {backend} is not installed")
-    rng, scratch = np.random.default_rng(seed), scratch / f"{backend}-{precision}"
+    rng, scratch = np.random.default_rng(0), scratch / f"{backend}-{precision}"
     scratch.mkdir()
     images, log = workload.write_images(scratch / "images", train, test), scratch / "log"
     settings = {"precision": precision, "batch_size": batch_size, "epochs": epochs}

@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from utils.records.mutants import RECORD, write_mutants
+from utils.records.mutants import RECORD
 from utils.records.read import ROOT
 from utils.runtime import git_commit
+from utils.training.run_folder import write_json
 
 FIRST = "utils.training.schedule.x__check_total_steps__*"  # a few, to begin with
 NOTICED = ("killed", "timeout")  # a mutant that never ends is noticed, too
@@ -125,7 +126,8 @@ def main(arguments=None):
     mutmut("run", "--max-children", "1", *sum(sample.values(), []))
     old = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     record = make_record(sample, results(), old, time.monotonic() - begin, args.seed)
-    write_mutants(RECORD, record)
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    write_json(RECORD, record)
     print(f"Kept in {RECORD}; `make readme` enters it into README.md.")
 
 

@@ -8,7 +8,6 @@ add up in another order.
 """
 
 import importlib.util
-import os
 from typing import NamedTuple
 
 import h5py
@@ -16,6 +15,7 @@ import numpy as np
 
 from faults import kills, workload
 from faults.result import Result
+from utils.runtime import cores
 
 
 class Repeat(NamedTuple):
@@ -81,8 +81,8 @@ def repeat_training(repeat, times, scratch, report=print):
         `Result`: a try is a run after the first, survived when it is equal to it.
     """
     backend, precision, threads, must = repeat
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    share = f"{threads or cores} thread" + "s" * ((threads or cores) > 1)
+    sharing = threads or cores()
+    share = f"{sharing} thread" + "s" * (sharing > 1)
     result = Result("repeats", f"the same training again: {backend}, {precision}, {share}")
     if not importlib.util.find_spec(backend):
         return result.done(f"not tried: {backend} is not installed")

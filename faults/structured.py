@@ -60,7 +60,7 @@ def schedules(draw):
         return lambda: schedule.one_cycle(steps, total, peak, pct_start=start)
     if which == 1:
         return lambda: schedule.one_cycle_momentum(
-            *(steps, total), pct_start=start, max_momentum=peak, base_momentum=momentum
+            steps, total, pct_start=start, max_momentum=peak, base_momentum=momentum
         )
     return lambda: schedule.step_decay(steps, total, peak)
 

@@ -110,20 +110,19 @@ class Progress:
             self.next = -float("inf")
 
 
-def progress(items, label, total=None):
+def progress(items, label):
     """Yields the items of long work and shows how many are done: "label 12 of 500".
 
     Of loops within each other only the outermost one shows where it is.
 
     Args:
-        items: iterable.
+        items: iterable that has a length.
         label: str, such as `"range test: step"`.
-        total: int, by default `len(items)`.
 
     Yields:
         The items. The line is gone when they are used up or the loop is left.
     """
-    total = len(items) if total is None else total
+    total = len(items)
     live = None if _under_way else Progress()
     _under_way.append(label)
     try:

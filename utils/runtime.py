@@ -102,7 +102,7 @@ def describe_runtime():
         keras=keras.__version__,
         backend=backend,
         backend_version=importlib.import_module(backend).__version__,
-        device=accelerator or f"CPU ({cpu}, {_cores()} cores)",
+        device=accelerator or f"CPU ({cpu}, {cores()} cores)",
         on_gpu=accelerator is not None,
         precision=choose_precision(backend, capability, flags),
         in_colab="google.colab" in sys.modules,
@@ -135,6 +135,13 @@ def choose_precision(backend, compute_capability=None, cpu_flags=""):
     # Of the CPU kernels, only TensorFlow's (oneDNN) use these instructions.
     has_bfloat16 = {"avx512_bf16", "amx_bf16"} & set(cpu_flags.split())
     return "mixed_bfloat16" if backend == "tensorflow" and has_bfloat16 else "float32"
+
+
+def cores():
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def output_dir(environ=None):
@@ -195,13 +202,6 @@ def _accelerator(backend):
         if torch.cuda.is_available():
             return f"GPU ({torch.cuda.get_device_name()})", torch.cuda.get_device_capability()
     return None, None
-
-
-def _cores():
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_info():

@@ -11,10 +11,10 @@ from sample_records import write_record
 
 from utils.commands import report
 from utils.figures.style import read_texts
-from utils.records.faults import write_faults
 from utils.records.pages import NOTEBOOK, PAGES, make_blocks
 from utils.records.read import ROOT, SUBMISSION
 from utils.records.studies import write_study
+from utils.training.run_folder import write_json
 
 FULL = {"full_result": True, "images": 10_000, "epochs": 50}
 JPEG = {"data.source": "CIFAR-10, image folder (JPEG)", "data.content_hash": "1" * 64}
@@ -134,7 +134,8 @@ def test_pages_once_everything_is_recorded(course, capsys):
     groups = ("kills", "files", "disk", "fuzz", "hostile")
     place = {"seconds": 9.0, "device": "CPU", "versions": {}, "git_commit": "0" * 40}
     faults = {"faults": [fault | {"group": name} for name in groups]} | place
-    write_faults(course / "runs" / "faults" / "faults.json", faults)
+    (course / "runs" / "faults").mkdir()
+    write_json(course / "runs" / "faults" / "faults.json", faults)
     readme, headline = renewed(course)
     assert headline.strip().endswith("89.00 % where we repeated its recipe.")
     alt = read_texts(course / "runs" / "headline.png")["Description"]

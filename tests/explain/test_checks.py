@@ -9,7 +9,7 @@ from keras import layers
 from PIL import Image
 from small_models import classify, randomize, small
 
-from utils.explain.checks import check_classes, check_images, fixed_batches, to_array
+from utils.explain.checks import check_classes, fixed_batches, images_for_model, to_array
 from utils.explain.explainer import GradCAM
 from utils.explain.grad_cam import grad_cam
 from utils.explain.overlay import normalize_maps, overlay, resize_maps
@@ -117,20 +117,21 @@ SIDES = {"side": (16, 16), "any side": (None, None)}
 def test_the_remedy_for_images_of_a_wrong_shape(pixels, sides, channels, change, message):
     images = change(pixels)
     if sides == "any side" and "Resize" in message:
-        assert len(check_images(images, (None, None, None, 3), "float32")) == 2
+        assert len(images_for_model(images, (None, None, None, 3), "float32")) == 2
         return
     with pytest.raises(ValueError, match=message) as caught:
-        check_images(images, (None, *SIDES[sides], channels), "float32")
+        images_for_model(images, (None, *SIDES[sides], channels), "float32")
     remedy = re.search(r"(?:pass|Resize them:) (.*)\.$", str(caught.value))[1]
     mended = eval(remedy, {"np": np, "keras": keras, "images": images, "image": images})
-    assert check_images(mended, (None, 16, 16, channels), "float32").shape[1:] == (16, 16, channels)
+    taken = images_for_model(mended, (None, 16, 16, channels), "float32")
+    assert taken.shape[1:] == (16, 16, channels)
 
 
 def test_images_of_channels_that_no_remedy_is_known_for(pixels):
     with pytest.raises(ValueError, match=r"takes 6 channels, these have 3 channels \(RGB\)\.$"):
-        check_images(pixels, (None, 16, 16, 6), "float32")
+        images_for_model(pixels, (None, 16, 16, 6), "float32")
     with pytest.raises(ValueError, match=r"have 1 channels.*One image is image\[None\]"):
-        check_images(pixels[0, ..., :1], (None, 16, 16, 3), "float32")
+        images_for_model(pixels[0, ..., :1], (None, 16, 16, 3), "float32")
 
 
 def batches(pixels):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from utils.records.faults import faults_block, faults_summary, read_faults, write_faults
+from utils.records.faults import faults_block, faults_summary, read_faults
+from utils.training.run_folder import write_json
 
 KILL = {"group": "kills", "fault": "SIGKILL", "tries": 20, "survived": 20, "seconds": 61.4}
 KILL |= {"note": "3 while writing", "failures": []}
@@ -18,22 +19,22 @@ def make_record(*faults):
 
 
 def test_record_comes_back_and_becomes_a_table(tmp_path):
-    path = tmp_path / "faults" / "faults.json"
+    path = tmp_path / "faults.json"
     record = make_record(KILL, FUZZ)
-    write_faults(path, record)
+    write_json(path, record)
     assert read_faults(path) == record
     head, rule, kill, fuzz, empty, text = faults_block(path).splitlines()
     assert kill == "| SIGKILL (3 while writing) | 20 | 20 | 61 |"
     assert fuzz == "| a \\| b | 100,000 | **99,999** | 5 |"
     assert text.startswith("100,020 tries, 100,000 of them senseless inputs, in 10 minutes on CPU")
     assert "keras 3.15.1; commit 0123456789ab." in text and "bold" in text
-    write_faults(path, make_record(KILL))
+    write_json(path, make_record(KILL))
     assert "bold" not in faults_block(path)
 
 
 def test_the_summary_adds_up_each_group(tmp_path):
-    path = tmp_path / "faults" / "faults.json"
-    write_faults(path, make_record(KILL, FUZZ, KILL | {"fault": "power failure"}))
+    path = tmp_path / "faults.json"
+    write_json(path, make_record(KILL, FUZZ, KILL | {"fault": "power failure"}))
     assert faults_summary(path).splitlines()[2:] == [
         "| a training is killed at a random moment, and started again | 40 | 40 |",
         "| senseless input | 100,000 | **99,999** |",

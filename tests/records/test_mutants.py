@@ -5,7 +5,8 @@ import json
 import pytest
 
 from faults.mutants import draw, make_record
-from utils.records.mutants import mutants_block, read_mutants, write_mutants
+from utils.records.mutants import mutants_block, read_mutants
+from utils.training.run_folder import write_json
 
 MODULES = [
     {"module": "training.schedule", "mutants": 286, "tried": 20, "noticed": 19},
@@ -17,13 +18,13 @@ RECORD |= {"modules": MODULES, "survivors": [SURVIVOR]}
 
 
 def test_record_comes_back_and_becomes_a_table(tmp_path):
-    path = tmp_path / "faults" / "mutants.json"
-    write_mutants(path, RECORD)
+    path = tmp_path / "mutants.json"
+    write_json(path, RECORD)
     assert read_mutants(path) == RECORD
     untried = {"module": "training.fit", "mutants": 9, "tried": 0, "noticed": 0}
-    write_mutants(path, RECORD | {"modules": [*MODULES, untried]})
+    write_json(path, RECORD | {"modules": [*MODULES, untried]})
     assert "| training.fit | 0 of 9 | 0 | – |" in mutants_block(path)
-    write_mutants(path, RECORD)
+    write_json(path, RECORD)
     head, rule, schedule, check, total, empty, text = mutants_block(path).splitlines()
     assert schedule == "| training.schedule | 20 of 286 | 19 | 95 % |"
     assert check == "| records.check | 30 of 1,302 | 30 | 100 % |"

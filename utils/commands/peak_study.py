@@ -25,35 +25,34 @@ from utils.training.range_test import range_test
 from utils.training.recipe_model import build_model, compile_model
 from utils.training.run_folder import check_plan
 
+SWEEP_STEPS = 100
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
 
 
-def sweep(recipe, dataset, path, *, num_steps=100, seed=0):
+def sweep(recipe, dataset, path):
     """The range test of a study: loaded from its file, or run and saved there.
 
     Args:
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.dataset.Dataset`.
         path: `pathlib.Path` of the CSV file.
-        num_steps: int, length of the sweep.
-        seed: int.
 
     Returns:
         `utils.training.lr_curve.RangeTestResult`.
 
     Raises:
-        ValueError: when the file's folder belongs to another recipe, data set, seed or length.
+        ValueError: when the file's folder belongs to another recipe, data set or length.
     """
     runtime = describe_runtime()
     plan = {"recipe": dataclasses.asdict(recipe), "content_hash": dataset.content_hash}
-    plan |= {"num_steps": num_steps, "seed": seed, "precision": runtime.precision}
+    plan |= {"num_steps": SWEEP_STEPS, "seed": 0, "precision": runtime.precision}
     path.parent.mkdir(parents=True, exist_ok=True)
     check_plan(path.parent, plan)
     if not path.exists():
-        model = build_model(recipe, dataset.x_train, seed=seed, dtype=runtime.precision)
+        model = build_model(recipe, dataset.x_train, seed=0, dtype=runtime.precision)
         compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
-        batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed)
-        range_test(model, batches, num_steps=num_steps).save_csv(path)
+        batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed=0)
+        range_test(model, batches, num_steps=SWEEP_STEPS).save_csv(path)
     return RangeTestResult.load_csv(path)
 
 

@@ -36,7 +36,8 @@ FIXES = (
     ("eraser", "eraser fills with the mean color", {"erase_fill": (0.0, 0.0)}),
     ("batch-norm", "batch-norm momentum 0.99 to 0.9", {"bn_momentum": 0.9}),
     (
-        *("schedule", "a learning rate a step, falling to nearly zero"),
+        "schedule",
+        "a learning rate a step, falling to nearly zero",
         {"schedule": "one_cycle", "max_lr": 1.0},
     ),
     ("momentum", "momentum cycles 0.95 to 0.85", {"base_momentum": 0.85}),
@@ -46,7 +47,8 @@ FIXES = (
     ("smoothing", "label smoothing 0.1", {"label_smoothing": 0.1}),
     ("shift", "shift by up to 4 pixels, was 3", {"shift": 4}),
     (
-        *("erasing", "erase a quarter of the images, was half; smaller areas"),
+        "erasing",
+        "erase a quarter of the images, was half; smaller areas",
         {"erase_probability": 0.25, "erase_area": (0.02, 0.25)},
     ),
 )

@@ -12,11 +12,11 @@ from utils.data.file_kind import OTHER, kind_at
 _PARTIAL = (".part", ".crdownload", ".download", ".partial", ".opdownload", ".tmp")
 _SPLITS = {"train": ("training",), "test": ("testing", "val", "valid", "validation")}
 _MOST_FOLDERS = _MOST_FILES = 100  # looked into
-_MOST_HINTS = 3
+_MOST_NAMES, _MOST_HINTS = 5, 3  # in a message
 _MOST_BYTES = 32_000_000  # a batch of CIFAR-10 has 31 MB
 
 
-def content_listing(folder, limit=5):
+def content_listing(folder):
     """The first few names in a folder for a message, with what the files are if that is known.
 
     Of other files nothing is shown but the name: they are none of our business. Raises OSError
@@ -24,10 +24,10 @@ def content_listing(folder, limit=5):
     """
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     names = []
-    for path in entries[:limit]:
+    for path in entries[:_MOST_NAMES]:
         kind = "" if path.is_dir() else kind_at(path)
         names.append(path.name if not kind or kind.startswith(OTHER) else f"{path.name}, {kind}")
-    return "; ".join(names + ["..."] * (len(entries) > limit)) or "nothing"
+    return "; ".join(names + ["..."] * (len(entries) > _MOST_NAMES)) or "nothing"
 
 
 def folder_hints(folder, is_source):

@@ -19,10 +19,8 @@ MAX_PIXELS = 50_000_000  # larger than the sensors of common cameras; 150 MB as 
 MAX_BYTES = 30_000_000
 
 # Pillow has more decoders, for rare formats; the one of PostScript starts another program.
-_FORMATS = (
-    *("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF"),
-    *("AVIF", "JPEG2000", "ICO", "PPM", "TGA"),
-)
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF")
+_FORMATS += ("AVIF", "JPEG2000", "ICO", "PPM", "TGA")
 _EXPORT = "Open it where it was taken, and export or share it as JPEG."
 _REMEDIES = {
     "a HEIC photo, as iPhones take them": f"{_EXPORT} On the iPhone: Settings, Camera, Formats, "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 # How far a name that was typed is from one that is there.
 SAME, SAME_LOOK, OTHER_CASE, SIMILAR = range(4)
+_MOST_FOLDERS = 100  # looked into
 _UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u202a\u202c\u2060"))
 
 
@@ -63,9 +64,9 @@ def hints(location):
     return drive
 
 
-def _folders_in(folder, most=100):
+def _folders_in(folder):
     try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir())[:most]
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir())[:_MOST_FOLDERS]
     except OSError:  # not there, or not to be read
         return []
 

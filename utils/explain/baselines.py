@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from utils.explain.checks import to_array
+from utils.explain.checks import to_images
 
 
 def random_maps(count, height, width, seed=0):
@@ -40,14 +40,8 @@ def edge_maps(images):
     Raises:
         ValueError: on images of another kind.
     """
-    images = to_array(images, "images")
-    if images.ndim != 4 or images.dtype.kind not in "uif" or not images.size:
-        raise ValueError(
-            "images must be uint8 or float (N, h, w, channels), N >= 1, got "
-            f"{images.dtype} {images.shape}."
-        )
     maps = []
-    for image in images.astype("float32"):
+    for image in to_images(images).astype("float32"):
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[-1] == 3 else image.mean(-1)
         across, down = (cv2.Sobel(gray, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
         maps.append(cv2.GaussianBlur(np.hypot(across, down), (0, 0), len(image) / 32))

@@ -71,7 +71,22 @@ def _stacked(arrays, name):
     return np.stack(arrays) if arrays else np.empty(0)
 
 
-def check_images(images, shape, dtype, takes_pixels=False):
+def to_images(images):
+    """Images for what needs no model, as a NumPy array (N, h, w, channels), uint8 or float.
+
+    Raises:
+        ValueError: on images of another kind, or none.
+    """
+    images = to_array(images, "images")
+    if images.ndim != 4 or images.dtype.kind not in "uif" or not images.size:
+        raise ValueError(
+            "images must be uint8 or float (N, h, w, channels), N >= 1, got "
+            f"{images.dtype} {images.shape}."
+        )
+    return images
+
+
+def images_for_model(images, shape, dtype, takes_pixels=False):
     """The images as a model takes them: its dtype, floats rounded for whole pixels.
 
     Args:

@@ -8,9 +8,9 @@ from utils.explain.checks import (
     check_batch_size,
     check_classes,
     check_finite,
-    check_images,
     fewer_images,
     fixed_batches,
+    images_for_model,
     predicted_classes,
 )
 from utils.explain.compiled import compile_gradient
@@ -82,7 +82,7 @@ class GradCAM:
         Returns:
             `utils.explain.checks.Explanation`.
         """
-        images = check_images(images, *self._graph.input)
+        images = images_for_model(images, *self._graph.input)
         if self._score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
         if "eigen-cam" in self._methods and contrast is not None:

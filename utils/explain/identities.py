@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from utils.explain.checks import check_images
+from utils.explain.checks import images_for_model
 from utils.explain.compiled import compile_forward
 from utils.explain.explainer import GradCAM
 from utils.explain.graph import Graph
@@ -33,7 +33,7 @@ def cam_identity_gap(model, images, targets=None):
     graph = Graph(model)
     value, dense = _pooling_head(graph)
     explanation = GradCAM(model)(images, targets)
-    images = check_images(images, *graph.input)
+    images = images_for_model(images, *graph.input)
     run = compile_forward(needed(graph.calls, value), graph.specs[0], [value])
     parts = [run(images[at : at + 256])[0] for at in range(0, len(images), 256)]
     activations = np.concatenate(parts).astype("float32")

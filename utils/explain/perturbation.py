@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from utils.explain.checks import check_batch_size, fixed_batches, is_int, to_array
+from utils.explain.checks import check_batch_size, fixed_batches, is_int, to_array, to_images
 from utils.progress import progress
 from utils.text_table import align_columns
 
@@ -203,12 +203,7 @@ def _check_perturbation(predict, images, maps, targets, steps, batch_size):
             "predict must be a function, images (n, h, w, channels) to probabilities (n, classes), "
             f"got {type(predict).__name__}."
         )
-    images = to_array(images, "images")
-    if images.ndim != 4 or images.dtype.kind not in "uif" or not images.size:
-        raise ValueError(
-            "images must be uint8 or float (N, h, w, channels), N >= 1, got "
-            f"{images.dtype} {images.shape}."
-        )
+    images = to_images(images)
     if not maps:
         raise ValueError("maps must be an array or a dict with at least one, got an empty dict.")
     # As floats: unsigned numbers have no negative, which ranks them below.

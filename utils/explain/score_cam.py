@@ -19,9 +19,9 @@ from utils.explain.checks import (
     check_batch_size,
     check_classes,
     check_finite,
-    check_images,
     fewer_images,
     fixed_batches,
+    images_for_model,
     predicted_classes,
 )
 from utils.explain.compiled import compile_forward
@@ -70,7 +70,7 @@ class ScoreCAM:
                 "Score-CAM weighs probabilities, of which the difference of two classes is none; "
                 'use contrast with a method that takes gradients, such as "grad-cam".'
             )
-        images = check_images(images, *self._graph.input)
+        images = images_for_model(images, *self._graph.input)
         number = max(self._head.classes, 2)
         wanted = check_classes(targets, len(images), "targets", number)
         check_batch_size(batch_size)

@@ -61,7 +61,8 @@ def plot_cam_gallery(
         + "; ".join(
             f"{c.truth} taken for {c.predicted}" if c.is_wrong else c.predicted for c in captions
         ),
-        *(rows, columns),
+        rows,
+        columns,
         photographic=True,
         squeeze=False,
     )

@@ -130,7 +130,8 @@ def plot_cam_methods(images, overlays, rows):
     figure, panels = make_figure(
         ((WIDTH - 0.4) / columns + 0.04) * len(images) + 0.45,
         f"Maps of {', '.join(overlays)} for {'; '.join(rows)}".replace("\n", " "),
-        *(len(images), columns),
+        len(images),
+        columns,
         photographic=True,
         squeeze=False,
     )

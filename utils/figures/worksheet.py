@@ -10,13 +10,12 @@ _SQUARES = ((GREEN, "-"), (BLUE, "--"), (VERMILION, "-."), (PURPLE, ":"))
 
 
 @matplotlib.rc_context(STYLE)
-def plot_receptive_field(names, fields, side=32):
+def plot_receptive_field(names, fields):
     """Draws the receptive fields of the position in the middle, to scale, over the image.
 
     Args:
         names: at most 4 names of places in the network, from the first to the last.
         fields: as many ints >= 1, the side of the square of pixels that a position there sees.
-        side: int >= 1, the side of the image in pixels.
 
     Returns:
         The figure.
@@ -29,6 +28,7 @@ def plot_receptive_field(names, fields, side=32):
             f"names and fields must be equally many, 1 to {len(_SQUARES)}, got {len(names)} names "
             f"and {len(fields)} fields."
         )
+    side = 32  # of an image of CIFAR-10, in pixels
     squares = [f"{field} pixels ({name})" for name, field in zip(names, fields)]
     figure, axes = make_figure(
         4.6,

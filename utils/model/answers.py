@@ -5,14 +5,16 @@ import numpy as np
 from utils.model.resnet import stage_table
 from utils.text_table import fold_lines
 
+# What an erased pixel holds in every channel, and no other does: `erase_fill` of the recipe.
+ERASED = 0.0
 
-def augmentation_answer(draws, erase_probability, fill=0.0):
+
+def augmentation_answer(draws, erase_probability):
     """How many draws differ, and how many of them lost a rectangle.
 
     Args:
         draws: float (draws, images, h, w, channels), normalized images as augmented.
         erase_probability: float in 0..1, what the recipe says.
-        fill: float, what an erased pixel holds in every channel; no other pixel does.
 
     Returns:
         str, one sentence in lines.
@@ -20,7 +22,7 @@ def augmentation_answer(draws, erase_probability, fill=0.0):
     draws = np.asarray(draws)
     pictures = draws.reshape(-1, *draws.shape[2:])
     different = len({one.tobytes() for one in pictures})
-    erased = (pictures == fill).all(axis=-1).any(axis=(1, 2)).mean()
+    erased = (pictures == ERASED).all(axis=-1).any(axis=(1, 2)).mean()
     return fold_lines(
         f"In this run {len(pictures)} draws of {draws.shape[1]} images gave {different} different "
         f"pictures, and {erased:.0%} of them lost a rectangle, where the recipe says "

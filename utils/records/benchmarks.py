@@ -97,8 +97,9 @@ def build_seconds(variant):
     return max(0.0, variant["first_pass_seconds"] - statistics.median(variant["seconds"]))
 
 
-def spread(values, digits):
+def spread(values, digits=0):
     """Median with smallest and largest, as text: `"1.50 (1.41 to 1.62)"`."""
+    values = list(values)
     median, low, high = (f(values) for f in (statistics.median, min, max))
     return f"{median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 

@@ -17,10 +17,8 @@ from utils.records.intervals import wilson_interval
 from utils.training.epoch_log import REDO
 
 # Null only in a record that names the `source` it was transcribed from.
-KNOWN_TODAY = (
-    *("profile", "seed", "versions", "backend", "device", "precision", "parameters"),
-    *("compile_seconds", "starts", "git_commit"),
-)
+KNOWN_TODAY = ("profile", "seed", "versions", "backend", "device", "precision", "parameters")
+KNOWN_TODAY += ("compile_seconds", "starts", "git_commit")
 
 
 @functools.cache

@@ -1,9 +1,7 @@
 """Reads the record of `make faults`, and renders it as the README's table of what is survived."""
 
-import json
 from pathlib import Path
 
-from utils.atomic import write_text
 from utils.records.check import check_kinds, read_fields
 from utils.records.read import FAULTS, ROOT
 
@@ -23,17 +21,6 @@ GROUPS = {  # of faults, as README names them
     "repeats": "the same training again, undisturbed",
 }
 REDO = "run `make faults` again, or restore the file from version control"
-
-
-def write_faults(path, record):
-    """Writes the record, all or nothing.
-
-    Args:
-        path: `pathlib.Path` of the file; its folder is made when needed.
-        record: dict with the keys of `FIELDS`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def read_faults(path=RECORD):

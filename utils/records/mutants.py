@@ -1,9 +1,7 @@
 """Reads the record of `make mutants`, and renders it as the README's table of planted faults."""
 
-import json
 from pathlib import Path
 
-from utils.atomic import write_text
 from utils.records.check import check_kinds, read_fields
 from utils.records.read import FAULTS, ROOT
 
@@ -15,17 +13,6 @@ FIELDS |= {"modules": list, "survivors": list}
 MODULE_FIELDS = {"module": str, "mutants": int, "tried": int, "noticed": int}
 SURVIVOR_FIELDS = {"module": str, "change": list, "answer": str}
 REDO = "run `make mutants` again, or restore the file from version control"
-
-
-def write_mutants(path, record):
-    """Writes the record, all or nothing.
-
-    Args:
-        path: `pathlib.Path` of the file; its folder is made when needed.
-        record: dict with the keys of `FIELDS`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_mutants(path=RECORD):

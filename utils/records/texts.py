@@ -5,13 +5,13 @@ conditions, and both belong to the text.
 """
 
 import re
-import statistics
 from pathlib import Path
 
 import jinja2
 
 from utils.figures.style import read_texts
 from utils.records import compare
+from utils.records.benchmarks import spread
 from utils.records.choose import reported_record
 from utils.records.read import CURVES_FILE, HEADLINE_FILE, HEATMAPS_FILE, RANGE_FIGURE, ROOT
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
@@ -23,12 +23,6 @@ def _row(lines):
     """A row of a Markdown table from its cells, one a line."""
     cells = lines.strip("\n").replace("|", "\\|").split("\n")
     return f"| {' | '.join(cells)} |\n"
-
-
-def _spread(values):
-    """Median, smallest and largest of some numbers."""
-    values = list(values)
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 
 def _environment():
@@ -47,7 +41,7 @@ def _environment():
         "percent": lambda share: f"{100 * share:.2f} %",
         "points": lambda share: f"{100 * share:+.2f}",
         "row": _row,
-        "spread": _spread,
+        "spread": spread,
         # A character, not a tag: nbconvert strips tags from text.
         "superscript": lambda number: str(number).translate(SUPERSCRIPTS),
     }
@@ -74,17 +68,18 @@ def picture(path, fallback=""):
     return re.sub(r"([\[\]])", r"\\\1", read_texts(path).get("Description") or fallback)
 
 
-def badges(repository, notebook, root=ROOT):
+def badges(repository, notebook):
     """One line: what the repository runs on, its license and, with an address, a link to Colab.
+
+    The set-up files name the versions.
 
     Args:
         repository: `"owner/name"` or `""`.
         notebook: file name.
-        root: path of the repository, whose set-up files name the versions.
     """
-    setup = (Path(root) / "scripts/setup.sh").read_text(encoding="utf-8")
+    setup = (ROOT / "scripts/setup.sh").read_text(encoding="utf-8")
     [python] = set(re.findall(r"needs (3\.\d+ to 3\.\d+)", setup))
-    needed = (Path(root) / "requirements.txt").read_text(encoding="utf-8")
+    needed = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     least = dict(re.findall(r"^(\w+)>=([\d.]+)", needed, flags=re.MULTILINE))
     return text("badges", python, least["keras"], repository, notebook)
 
