@@ -50,7 +50,8 @@ def plot_photo(photo, small, overlay_photo, probabilities, class_names, top=3):
         min((WIDTH - 0.5) / sum(shares) + 0.4, 6.0),
         "Photo, what the network sees, Grad-CAM over the photo, and the most probable classes: "
         + ", ".join(f"{class_names[one]} {100 * odds[one]:.0f} %" for one in best),
-        *(1, 4),
+        1,
+        4,
         photographic=True,
         width_ratios=shares,
     )
