@@ -162,6 +162,8 @@ def test_piecewise_refuses(arguments, message):
         (100, 0.0, {}, "max_lr=0.0"),
         (100, math.nan, {}, "max_lr=nan"),
         (100, math.inf, {}, "max_lr=inf"),
+        (100, 10**400, {}, "max_lr=1000"),
+        (100, "0.1", {}, "max_lr=0.1; it must be a finite number"),
         (100, 1.0, {"div_factor": 0}, "div_factor=0"),
         (100, 1.0, {"final_div_factor": -1}, "final_div_factor=-1"),
         (100, 1.0, {"pct_start": 0}, "pct_start=0"),

@@ -6,6 +6,7 @@ to cancellation (1 + cos(pi u) near u = 1), and a table has no state, so a run t
 step t goes on with exactly the values it would have had.
 """
 
+import math
 import numbers
 
 import numpy as np
@@ -78,9 +79,17 @@ def _one_cycle_knots(total_steps, pct_start, three_phase):
     return [0.0, rise, *middle, total_steps - 1.0]
 
 
+def _is_positive(value):
+    """Whether it is a finite number above 0; not an int that no float can hold, and no text."""
+    try:
+        return bool(math.isfinite(value) and value > 0)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 def _check_positive(**settings):
     for name, value in settings.items():
-        if not (np.isfinite(value) and value > 0):
+        if not _is_positive(value):
             raise ValueError(f"Received {name}={value}; it must be a finite number > 0.")
 
 
@@ -178,7 +187,7 @@ def step_decay(step, total_steps, initial, milestones=(0.5, 0.75), factor=0.1):
     """
     _check_total_steps(total_steps)
     milestones = np.asarray(milestones, np.float64)
-    if not (np.isfinite(initial) and initial > 0 and 0 < factor <= 1):
+    if not (_is_positive(initial) and _is_positive(factor) and factor <= 1):
         raise ValueError(
             f"Received initial={initial!r}, factor={factor!r}; the rate must be finite and > 0, "
             "the factor above 0 and at most 1."
