@@ -197,7 +197,6 @@ def kill_training(configuration, kills, scratch, report=print):
 def kill_notebook(tries, scratch, report=print):
     """The same through the notebook: its kernel is killed in the training cell, then *Run all*."""
     result = Result("kills", "kernel killed in the notebook's training cell, then Run all")
-
     if not Path("/proc/self/task").is_dir():
         return result.done("not tried: the kernel's process is found in Linux's /proc")
     log, expected = scratch / "notebook.log", None
