@@ -60,5 +60,5 @@ def test_a_saved_model_loads_as_the_notebook_says(dataset, tmp_path):
 
 def test_images_in_another_unit_are_refused(dataset):
     """Their statistics would normalize raw pixels by a factor of 255 wrongly, without a word."""
-    with pytest.raises(ValueError, match="floats in 0..1"):
+    with pytest.raises(ValueError, match="float64 in 0..1"):
         build_model(RECIPE, dataset.x_train / 255)

@@ -7,6 +7,8 @@ import numpy as np
 
 from utils.training import schedule
 
+SCHEDULES = ("one_cycle", "step_decay", "seed_triangle")
+
 
 def steps_per_epoch(recipe, train_images):
     """Steps of one epoch; the last batch is filled up, see `Batches`.
@@ -36,6 +38,10 @@ def schedule_values(recipe, train_images):
         ValueError: on an unknown schedule, impossible settings of it, or settings that it does not
             have, which would be noted and not used.
     """
+    if recipe.schedule not in SCHEDULES:
+        raise ValueError(
+            f"schedule must be one of {', '.join(SCHEDULES)}, got {recipe.schedule!r}."
+        )
     if recipe.schedule != "one_cycle" and recipe.base_momentum != recipe.max_momentum:
         raise ValueError(
             f"The schedule {recipe.schedule} has a fixed momentum, but base_momentum is "
@@ -62,12 +68,8 @@ def schedule_values(recipe, train_images):
     if recipe.schedule == "seed_triangle":
         rate = np.repeat([schedule.seed_triangle(epoch) for epoch in range(recipe.epochs)], steps)
         return rate, np.full(total, recipe.max_momentum)
-    if recipe.schedule == "step_decay":
-        rate = schedule.step_decay(np.arange(total), total, recipe.max_lr)
-        return rate, np.full(total, recipe.max_momentum)
-    raise ValueError(
-        f"schedule must be 'one_cycle', 'step_decay' or 'seed_triangle', got {recipe.schedule!r}."
-    )
+    rate = schedule.step_decay(np.arange(total), total, recipe.max_lr)
+    return rate, np.full(total, recipe.max_momentum)
 
 
 def decay_e_foldings(recipe, train_images):
