@@ -27,7 +27,7 @@ help:
 	@echo 'make run     execute $(NOTEBOOK) into build/ (.ipynb and .html)'
 	@echo 'make gallery heatmaps of many test images in one page, build/gallery.html'
 	@echo 'make test    run all tests and the notebook, with tiny settings'
-	@echo 'make faults  kill, tear, fill the disk, fuzz: some 25 minutes; QUICK=1 only rehearses'
+	@echo 'make faults  kill, tear, fill the disk, fuzz: half an hour; QUICK=1 only rehearses'
 	@echo 'make peers   compare Grad-CAM with two other libraries, on three backends (several GB)'
 	@echo 'make bench   measure speed and memory beside other libraries (25 idle minutes, several GB)'
 	@echo 'make mutants plant faults in the code: do the tests notice? hours; COUNT=20 of each module'
