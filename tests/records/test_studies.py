@@ -45,6 +45,13 @@ def test_table_gives_mean_spread_and_change(folder):
     assert "measured on test set, for display only; CIFAR-10" in lines[-1]
 
 
+def test_a_study_of_smaller_networks_says_that_it_is_scaled_down(folder):
+    write_record(folder / "a-seed-0", epochs=1, **{"recipe.depth": 20})
+    assert "Scaled down from ResNet56v2 and 50 epochs" in study_table(studies.read_study(folder))
+    write_record(folder / "b-seed-0", epochs=1, **{"recipe.depth": 56})
+    assert "Scaled down" not in study_table(studies.read_study(folder))
+
+
 def test_one_run_has_no_spread(folder):
     write_runs(folder, a=[0.7])
     table = study_table(studies.read_study(folder))

@@ -3,6 +3,7 @@
 from utils.records.compare import difference
 from utils.records.intervals import mean_and_deviation
 from utils.records.texts import text
+from utils.settings import RECIPES
 
 SAME = ("seed", "precision", "backend")  # beside the recipe, what compared runs should share
 
@@ -60,7 +61,11 @@ def _table_of_seeds(study):
             | {"change": change, "seconds": seconds}
         )
         before = mean
-    return text("study", lines, [one for _, records in study.results for one in records])
+    runs = [one for _, records in study.results for one in records]
+    recipes = [one.run["recipe"] for one in runs]
+    whole = [RECIPES[recipe["name"]] for recipe in recipes]
+    small = all(recipe["depth"] < full.depth for recipe, full in zip(recipes, whole))
+    return text("study", lines, runs, whole if small else ())
 
 
 def accuracies(record):
