@@ -75,6 +75,28 @@ def test_hidden_code_is_folded_and_the_rest_is_not():
     assert not folded.has_attr("open") and "seen" in soup.main.get_text()
 
 
+def test_formulas_are_drawn_and_code_and_prices_are_not():
+    cells = [
+        new_markdown_cell("> $$\\alpha = \\frac{1}{Z}$$\n\nWith $a < b_i$, `$x$` costs $5 or $6.")
+    ]
+    cells += [new_markdown_cell(r"A slip: $x_i_j$."), new_code_cell("price = '$y$'")]
+    main = BeautifulSoup(standalone_html(new_notebook(cells=cells), "x"), "html.parser").main
+    block, inline = main("math")
+    assert (block["display"], inline["display"]) == ("block", "inline")
+    assert block.mfrac.get_text() == "1Z" and inline.get_text() == "a<bi"
+    assert "With a<bi, $x$ costs $5 or $6." in main.get_text()
+    assert "A slip: $x_i_j$." in main.get_text() and "'$y$'" in main.get_text()
+
+
+def test_every_formula_of_the_notebook_can_be_drawn(whole):
+    notebook = nbformat.read(ROOT / "Assignment4B.ipynb", as_version=4)
+    text = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    main = BeautifulSoup(whole.read_text(encoding="utf-8"), "html.parser").main
+    assert len(main("math", display="block")) == text.count("$$") / 2 > 10
+    assert "$" not in "".join(part.get_text() for part in main.select(".jp-RenderedMarkdown"))
+    assert "\\" not in "".join(drawn.get_text() for drawn in main("math")), "an unknown command"
+
+
 def test_contents_lead_to_the_headings(path):
     page = path.read_text()
     assert "<title>A short course</title>" in page and '<html lang="en">' in page

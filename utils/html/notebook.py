@@ -2,7 +2,7 @@
 
 nbconvert turns cells into HTML, without the scripts that its own page loads from public servers;
 title, contents, style and what a reader without a mouse or with a narrow window needs are added
-here. Formulas between dollar signs stay as they are: nothing is there to draw them.
+here. Formulas between dollar signs become MathML, which browsers draw by themselves.
 """
 
 import re
@@ -27,6 +27,9 @@ CELLS = """{% extends 'lab/base.html.j2' %}
 {% block data_png %}{{ figure(output, 'image/png') }}{% endblock %}
 {% block data_jpg %}{{ figure(output, 'image/jpeg') }}{% endblock %}
 """
+# As in Jupyter: between pairs of dollar signs on a line of its own, between single ones in a text,
+# where no blank stands beside them, so that prices stay prices.
+FORMULA = re.compile(r"\$\$(?P<block>[^$]+)\$\$|\$(?P<inline>[^$\s](?:[^$]*[^$\s])?)\$")
 REMOTE = re.compile(r"\s*(https?:)?//", re.IGNORECASE)
 
 
@@ -53,6 +56,7 @@ def standalone_html(notebook, title, folder="."):
     for image in soup("img"):
         if REMOTE.match(image.get("src", "")):
             image.replace_with(image.get("alt", ""))
+    _draw_formulas(soup)
     for table in soup("table"):
         table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
     headings = [heading for heading in soup(["h1", "h2", "h3"]) if heading.get("id")]
@@ -67,3 +71,24 @@ def standalone_html(notebook, title, folder="."):
         contents=[entry for entry in contents if entry["level"] != "h1"],
         cells=Markup(soup),
     )
+
+
+def _draw_formulas(soup):
+    """Puts MathML in the place of the LaTeX between dollar signs, but for that in code."""
+    from bs4 import BeautifulSoup
+    from latex2mathml.converter import convert
+
+    texts = soup.select(".jp-RenderedMarkdown")
+    for text in [text for part in texts for text in part.find_all(string=FORMULA)]:
+        if text.find_parent(["code", "pre"]):
+            continue
+        pieces, end = [], 0
+        for found in FORMULA.finditer(text):
+            kind = found.lastgroup
+            try:
+                drawn = BeautifulSoup(convert(found[kind], display=kind), "html.parser")
+            except Exception:  # the converter has many; what it cannot read stays as it is written
+                drawn = found[0]
+            pieces += [text[end : found.start()], drawn]
+            end = found.end()
+        text.replace_with(*pieces, text[end:])
