@@ -9,7 +9,7 @@ from utils.explain.galleries import METHOD_NAMES
 from utils.figures.benchmarks import plot_scaling
 from utils.figures.data import plot_augmentation, plot_class_grid
 from utils.figures.evaluation import plot_confusion, plot_per_class
-from utils.figures.faithfulness import plot_faithfulness
+from utils.figures.faithfulness import plot_faithfulness, plot_pointing
 from utils.figures.gallery import Caption, plot_cam_gallery
 from utils.figures.grad_cam import plot_cam_depth, plot_cam_methods, plot_cam_steps
 from utils.figures.headline import plot_examples, plot_headline
@@ -100,6 +100,8 @@ LAYERS = (
     "stage1_block3_1_bn",
     "stem_conv",
 )
+MASKS = np.zeros((10, 32, 32), bool)
+MASKS[:, 8:24, 6:20] = True
 MAPS = np.maximum(RNG.normal(size=(8, 8, 12)), 0)
 WEIGHTS = RNG.normal(size=12)
 LONG = (
@@ -109,8 +111,8 @@ SAME = Suggestions(0.1, 0.1, 0.1, 0.1)
 FIGURES = {
     "class grid": lambda: plot_class_grid(IMAGES, LABELS, NAMES, per_class=3),
     "augmentation": lambda: plot_augmentation(IMAGES[:3], RNG.uniform(-20, 290, (3, 7, 32, 32, 3))),
-    "range test": lambda: plot_range_test(sweep(LONG), Suggestions(0.1, 0.05, 0.2, 1.3), 0.3),
-    "range test, one place": lambda: plot_range_test(sweep(), SAME, 0.1),
+    "range test": lambda: plot_range_test(sweep(LONG), Suggestions(0.1, 0.05, 0.2, 1.3), 0.3, 0.4),
+    "range test, one place": lambda: plot_range_test(sweep(), SAME, 0.1, 0.1),
     "range test, right edge": lambda: plot_range_test(
         sweep(), Suggestions(10, 9, 9.5, float("nan")), 10
     ),
@@ -198,6 +200,9 @@ FIGURES = {
     "faithfulness": lambda: plot_faithfulness(
         {"Grad-CAM": curves(), "random": curves(), "center": curves()},
         Randomization(LAYERS, RNG.uniform(-0.5, 1, (5, 20))),
+    ),
+    "pointing": lambda: plot_pointing(
+        IMAGES[:10], MASKS, RNG.random((10, 32, 32)), IMAGES[:10], NAMES
     ),
     "faithfulness, no cascade": lambda: plot_faithfulness({"Grad-CAM": curves()}),
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sample_figures import LAYERS, Randomization, curves
 
-from utils.figures.faithfulness import plot_faithfulness
+from utils.figures.faithfulness import plot_faithfulness, plot_pointing
 
 
 def test_curves_are_means_over_images_with_their_area():
@@ -37,3 +37,18 @@ def test_the_cascade_starts_where_a_map_is_compared_with_itself():
 def test_wrong_input_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_the_pointing_game_marks_where_the_heat_is_highest():
+    images = np.zeros((2, 8, 8, 3), "uint8")
+    masks = np.zeros((2, 8, 8), bool)
+    masks[:, 2:5, 2:5] = True
+    heat = np.zeros((2, 8, 8))
+    heat[0, 3, 4] = heat[1, 6, 1] = 1
+    figure = plot_pointing(images, masks, heat, images, ["disc", "ring"])
+    marks = [axes.lines[0] for axes in figure.axes[2:]]
+    assert [mark.get_marker() for mark in marks] == ["o", "x"]
+    assert [(mark.get_xdata()[0], mark.get_ydata()[0]) for mark in marks] == [(4, 3), (1, 6)]
+    assert figure.description.startswith("The highest value of the heatmap lies on the object in 1")
+    with pytest.raises(ValueError, match="masks"):
+        plot_pointing(images, masks[:1], heat, images, ["disc", "ring"])

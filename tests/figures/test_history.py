@@ -14,17 +14,19 @@ def test_takes_rows_and_columns():
     np.testing.assert_array_equal(a, b)
 
 
-def test_every_run_is_drawn_under_its_name_in_both_panels():
+def test_accuracy_is_drawn_of_every_run_and_loss_of_this_one():
     others = {"2019 submission": history(50), "its reproduction": history(30)}
     figure = plot_history(history(20), others)
     expected = ["test images", "training images"]
     expected += [f"{name}, {images}" for name in others for images in ("test", "training")]
-    for axes in figure.axes:
-        assert [line.get_label() for line in axes.lines] == expected
-        assert [len(line.get_xdata()) for line in axes.lines] == [20, 20, 50, 50, 30, 30]
-    accuracy, loss = (axes.lines[4].get_ydata() for axes in figure.axes)
-    np.testing.assert_allclose(accuracy, [100 * row["val_accuracy"] for row in history(30)])
-    np.testing.assert_allclose(loss, [row["val_loss"] for row in history(30)])
+    accuracy, loss = figure.axes
+    assert [line.get_label() for line in accuracy.lines] == expected
+    assert [line.get_label() for line in loss.lines] == expected[:2]
+    assert [len(line.get_xdata()) for line in accuracy.lines] == [20, 20, 50, 50, 30, 30]
+    repeated = [100 * row["val_accuracy"] for row in history(30)]
+    np.testing.assert_allclose(accuracy.lines[4].get_ydata(), repeated)
+    ours = [row["val_loss"] for row in history(20)]
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), ours)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == expected
     assert "this run, 96.00 %; 2019 submission, 98.40 %; its reproduction" in figure.description

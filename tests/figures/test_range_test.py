@@ -14,9 +14,10 @@ def bad_result(**changes):
 
 
 def test_every_suggestion_is_labeled():
-    figure = plot_range_test(sweep(), Suggestions(0.1, 0.05, None, 1.3), 0.3)
+    figure = plot_range_test(sweep(), Suggestions(0.1, 0.05, None, 1.3), 0.3, 0.4)
     labels = {text.get_text() for text in figure.axes[0].texts} - {""}
-    assert labels == {"steep  0.1", "minimum  0.05", "slide  1.3", "chosen peak  0.3"}
+    peaks = {"proposed peak  0.3", "recipe's peak  0.4"}
+    assert labels == {"steep  0.1", "minimum  0.05", "slide  1.3"} | peaks
 
 
 @pytest.mark.parametrize("measured_on, label", [("batch", "training"), ("held-out", "held-out")])

@@ -70,7 +70,7 @@ def test_a_figure_keeps_what_it_shows_and_what_it_was_drawn_from(runs):
     assert all(one.is_up_to_date() for one in found)
     headline, curves, test = (read_texts(one.path)["Description"] for one in found)
     assert "this repository 80.00 %; submission of 2019 90.24 %" in headline
-    assert "2019-submission, 90.24 %" in curves and "chosen peak 0.4" in test
+    assert "2019-submission, 90.24 %" in curves and "recipe's peak 0.4" in test
     (ours / "history.csv").write_bytes((ours / "history.csv").read_bytes() + b"\n")
     assert [one.is_up_to_date() for one in found] == [False, False, True]
     found[2].path.write_bytes(found[2].path.read_bytes()[:100])  # torn

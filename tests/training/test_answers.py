@@ -51,7 +51,7 @@ def test_the_schedule_names_ends_peak_and_effective_step():
     assert said(schedule_answer(rate, momentum)) == (
         "In this run of 4 steps the learning rate rises from 0.1 to 0.4 at step 1 and falls to "
         "0.001; the momentum goes from 0.95 down to 0.85 and back, so the effective step reaches "
-        "2.67, where a fixed momentum would let it reach 8.00."
+        "2.67, where a momentum fixed at 0.95 would let it reach 8.00."
     )
 
 

@@ -48,7 +48,8 @@ def completeness_gap(model, images, targets=None):
     """Checks that nothing is missing from a map: its signed values and the bias are the logit.
 
     Draelos and Carin 2020, https://arxiv.org/abs/2011.08891, Section 4: for a head that is linear
-    in the activations, the signed HiResCAM map distributes the logit over the positions.
+    in the activations, the signed HiResCAM map distributes the logit over the positions. Behind
+    global average pooling Grad-CAM's map is the same, and it is the one that is checked.
 
     Args:
         model, images: as for `utils.explain.grad_cam.grad_cam`.
@@ -62,7 +63,7 @@ def completeness_gap(model, images, targets=None):
         ValueError: as `cam_identity_gap`.
     """
     _, dense = _pooling_head(Graph(model))
-    explanation = GradCAM(model, method="hires-cam")(images, targets, signed=True)
+    explanation = GradCAM(model)(images, targets, signed=True)
     chosen = np.arange(len(explanation.targets)), explanation.targets
     bias = np.zeros((1, dense.units), "float32")
     if dense.use_bias:

@@ -1,4 +1,4 @@
-"""Is the map true? Insertion and deletion, and the cascade of random layers."""
+"""Is the map true? Insertion and deletion, the cascade of random layers, and the pointing game."""
 
 import matplotlib
 import numpy as np
@@ -14,6 +14,9 @@ from utils.figures.style import (
     Figure,
     add_grid,
     check_shape,
+    make_figure,
+    rgb_pixels,
+    show_image,
 )
 
 
@@ -67,6 +70,44 @@ def plot_faithfulness(curves, randomization=None):
     if with_cascade:
         figure.description += ". Rank correlation of the maps as layers become random"
         _draw_cascade(figure.add_subplot(rows[1, :]), randomization)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def plot_pointing(images, masks, heatmaps, overlays, names):
+    """Draws images with the outline of their object, and where the heat is highest.
+
+    Args:
+        images: (N, h, w, 3) pixels, uint8 or floats in 0..255; N >= 2.
+        masks: (N, h, w) bool, true on the object.
+        heatmaps: (N, h, w) floats.
+        overlays: (N, h, w, 3) uint8, the images under their heatmaps.
+        names: N names of the objects.
+
+    Returns:
+        The figure. Outlines above, overlays below; a ring marks a highest value that lies on the
+        object, a cross one that does not.
+
+    Raises:
+        ValueError: on shapes that do not fit each other.
+    """
+    images = rgb_pixels(images, "images", 4)
+    overlays = rgb_pixels(overlays, "overlays", 4)
+    masks = check_shape(masks, images.shape[:3], "masks", "one for each image")
+    heatmaps = check_shape(heatmaps, images.shape[:3], "heatmaps", "one for each image")
+    best = [np.unravel_index(np.argmax(heat), heat.shape) for heat in heatmaps]
+    hits = [bool(mask[place]) for mask, place in zip(masks, best, strict=True)]
+    description = f"The highest value of the heatmap lies on the object in {sum(hits)} of "
+    description += f"{len(hits)} images: {', '.join(names)}"
+    figure, panels = make_figure(2.3, description, 2, len(images), photographic=True)
+    for column, name in enumerate(names):
+        show_image(panels[0, column], images[column], name)
+        for color, width in (("black", 2.6), ("white", 1.2)):
+            panels[0, column].contour(masks[column], [0.5], colors=color, linewidths=width)
+        show_image(panels[1, column], overlays[column])
+        row, place = best[column]
+        mark = {"markeredgecolor": "white", "markerfacecolor": "none", "markeredgewidth": 1.6}
+        panels[1, column].plot(place, row, "o" if hits[column] else "x", markersize=7, **mark)
     return figure
 
 

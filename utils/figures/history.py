@@ -1,4 +1,4 @@
-"""The history of a training: accuracy and loss of every epoch, beside those of other runs."""
+"""The history of a training: accuracy and loss of every epoch, beside the accuracy of other runs."""
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,9 @@ _LOOKS = (
 
 @matplotlib.rc_context(STYLE)
 def plot_history(history, others=None):
-    """Draws accuracy and loss of every epoch, with other runs behind it in thinner lines.
+    """Draws accuracy and loss of every epoch, with the accuracy of other runs behind in thinner lines.
+
+    Losses of other recipes have other terms and cannot be compared, so they are left out.
 
     Args:
         history: list of dicts or dict of columns with epoch, loss, accuracy, val_loss and
@@ -47,7 +49,9 @@ def plot_history(history, others=None):
         look = {"linewidth": 1.3 if number else 2.0, "zorder": 3 - 0.1 * number, "markersize": 4}
         look |= {"marker": marker or "o"} if marker or len(epochs) < 12 else {}
         look |= {"markevery": max(len(epochs) // 10, 1)}
-        for axes, key, scale in zip(panels, ("accuracy", "loss"), (100, 1), strict=True):
+        for axes, key, scale in ((panels[0], "accuracy", 100), (panels[1], "loss", 1)):
+            if number and key == "loss":
+                continue
             for column, images, color, line in (
                 (f"val_{key}", "test", test_color, "-"),
                 (key, "training", training_color, (0, (4, 1.5))),
@@ -56,7 +60,9 @@ def plot_history(history, others=None):
                 axes.plot(
                     epochs, scale * run[column], color=color, linestyle=line, label=label, **look
                 )
-    for axes, title in zip(panels, ("accuracy (%)", "loss, L2 penalty included"), strict=True):
+    for axes, title in zip(
+        panels, ("accuracy (%)", "loss of this run, all its terms"), strict=True
+    ):
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -22,11 +22,11 @@ from utils.figures.style import (
 )
 
 _MARKS = {"steep": ("v", GREEN), "minimum": ("s", PURPLE), "valley": ("D", ORANGE)}
-_MARKS |= {"slide": ("^", SKY), "chosen peak": ("*", VERMILION)}
+_MARKS |= {"slide": ("^", SKY), "proposed peak": ("*", VERMILION), "recipe's peak": ("P", BLACK)}
 
 
 @matplotlib.rc_context(STYLE)
-def plot_range_test(result, suggestions=None, peak=None):
+def plot_range_test(result, suggestions=None, proposed=None, peak=None):
     """Draws a learning-rate range test: raw and smoothed loss against the learning rate.
 
     Args:
@@ -35,7 +35,8 @@ def plot_range_test(result, suggestions=None, peak=None):
             ("held-out").
         suggestions: named tuple of learning rates (steep, minimum, valley, slide), or None; a
             suggestion that is None or NaN is left out.
-        peak: the learning rate chosen as peak of the schedule, or None.
+        proposed: the peak that the test proposes, or None.
+        peak: the peak that the recipe has, or None.
 
     Returns:
         The figure.
@@ -47,7 +48,7 @@ def plot_range_test(result, suggestions=None, peak=None):
     loss = check_shape(result.loss, lr.shape, "loss", "one loss for each learning rate")
     smoothed = check_shape(result.smoothed, lr.shape, "smoothed", "one value for each lr")
     marks = dict(suggestions._asdict()) if suggestions is not None else {}
-    marks["chosen peak"] = peak
+    marks |= {"proposed peak": proposed, "recipe's peak": peak}
     marks = {name: x for name, x in marks.items() if x is not None and np.isfinite(x)}
     lowest, highest = min([lr.min(), *marks.values()]), max([lr.max(), *marks.values()])
     if lowest <= 0:
@@ -105,7 +106,7 @@ def _label_above(axes, marks):
             markeredgewidth=0.6,
             clip_on=False,
         )
-        weight = "bold" if name == "chosen peak" else "normal"
+        weight = "bold" if name.endswith("peak") else "normal"
         axes.annotate(
             f"{name}  {x:.3g}",
             (x, 1),

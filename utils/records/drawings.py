@@ -136,12 +136,13 @@ def curves(record, records):
 
 
 def range_curve(record):
-    """`Drawing` of the range test before a run, with the peak that the run had."""
+    """`Drawing` of a range test of a run's network, with the peak that the run had."""
     source = record.folder / RANGE_TEST_FILE
 
     def make():
         result = RangeTestResult.load_csv(source)
-        return plot_range_test(result, result.suggest(), record.run["recipe"].get("max_lr"))
+        peak = record.run["recipe"].get("max_lr")
+        return plot_range_test(result, result.suggest(), result.peak().lr, peak)
 
     return Drawing(record.folder / RANGE_FIGURE, [source, record.folder / "run.json"], make)
 

@@ -43,7 +43,7 @@ def schedule_answer(rate, momentum):
         f"In this run of {len(rate):,} steps the learning rate rises from {rate[0]:.3g} to "
         f"{rate[peak]:.3g} at step {peak:,} and falls to {rate[-1]:.2g}; the momentum goes from "
         f"{momentum[0]:g} down to {momentum.min():.3g} and back, so the effective step reaches "
-        f"{effective.max():.2f}, where a fixed momentum would let it reach "
+        f"{effective.max():.2f}, where a momentum fixed at {momentum[0]:g} would let it reach "
         f"{rate.max() / (1 - momentum[0]):.2f}."
     )
 
