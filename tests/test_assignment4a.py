@@ -256,7 +256,7 @@ def exercise_numbers():
     rate, _ = schedule_values(recipe, 50000)
     peak = int(rate.argmax())
     (there,) = printed_by(7, full_rate=rate)
-    epoch, fall = printed_by(8, read_history=lambda path: read_history(ROOT / path))
+    _, small, epoch, fall = printed_by(8, read_history=lambda path: read_history(ROOT / path))
     log = {row["epoch"]: row for row in read_history(ROOT / "runs/2019-submission/history.csv")}
     before, after = log[epoch - 1], log[epoch]
     assert after["val_accuracy"] - before["val_accuracy"] == pytest.approx(-fall)
@@ -270,10 +270,10 @@ def exercise_numbers():
     return {
         "exercise_1_question": [24, 8, 1, 1, 512],
         "exercise_1": [rounded, 8, 1, 1, 2, -7, 1 + 2**-7, 1, 512],
-        "exercise_2_question": [50000],
+        "exercise_2_question": [512, 50000],
         "exercise_2": [
-            *(batches[0], recipe.batch_size, batches[1], steps),
-            *(recipe.epochs, all_steps, recipe.epochs, all_steps),
+            *(batches[0], recipe.batch_size, batches[0] * recipe.batch_size, batches[1]),
+            *(recipe.batch_size - batches[1], steps, recipe.epochs, all_steps, all_steps),
         ],
         "exercise_3": [1000, 10, share, share, 0],
         "exercise_4_question": [recipe.shift],
@@ -294,8 +294,8 @@ def exercise_numbers():
         ],
         "exercise_8_question": [read_record(ROOT / "runs/2019-submission").run["recipe"]["max_lr"]],
         "exercise_8": [
-            *(epoch, fall, before["val_accuracy"], after["val_accuracy"]),
-            *(before["accuracy"], after["accuracy"], 11),
+            *(fall, epoch, before["val_accuracy"], after["val_accuracy"]),
+            *(before["accuracy"], after["accuracy"], small, 11),
         ],
         "exercise_9_question": [9000, 10000, 900, 1000, 90, 95],
         "exercise_9": [*widths, widths[1] / widths[0], 10, math.sqrt(10)],
@@ -304,7 +304,8 @@ def exercise_numbers():
         "exercise_12_question": [5],
         "exercise_12": [*printed_by(12, **photo_scope()), 5, 5, 5],
         "exercise_13_question": [4],
-        "exercise_13": [resnet_v2(56).count_params(), 4, megabytes],
+        "task_peak": [10],
+        "exercise_13": [resnet_v2(56).count_params(), 4, megabytes, 8],
     }
 
 

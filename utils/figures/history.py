@@ -1,4 +1,4 @@
-"""The history of a training: accuracy and loss of every epoch, beside the accuracy of other runs."""
+"""The history of a training: accuracy and loss of every epoch, and the accuracy of other runs."""
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,7 @@ _LOOKS = (
 
 @matplotlib.rc_context(STYLE)
 def plot_history(history, others=None):
-    """Draws accuracy and loss of every epoch, with the accuracy of other runs behind in thinner lines.
+    """Draws accuracy and loss of every epoch, and behind them the accuracy of other runs.
 
     Losses of other recipes have other terms and cannot be compared, so they are left out.
 
