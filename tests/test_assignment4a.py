@@ -304,7 +304,6 @@ def exercise_numbers():
         "exercise_12_question": [5],
         "exercise_12": [*printed_by(12, **photo_scope()), 5, 5, 5],
         "exercise_13_question": [4],
-        "task_peak": [10],
         "exercise_13": [resnet_v2(56).count_params(), 4, megabytes, 8],
     }
 
