@@ -291,7 +291,7 @@ def test_range_tests_are_shown_with_all_runs(runs):
     Image.new("RGB", (9, 9)).save(runs / "ours" / "range_test.png", pnginfo=note)
     block = texts.all_runs(read_records(runs))
     picture = "![Loss against learning rate](ours/range_test.png)"
-    assert block.endswith(f"{picture}\n\nThe range test before ours.")
+    assert block.endswith(f"{picture}\n\nA range test of the network of ours.")
 
 
 def test_heatmap_figure_is_shown_once_it_exists(tmp_path):

@@ -21,7 +21,7 @@ SUBMISSION = "2019-submission"
 FAULTS = "faults"  # a folder of runs/ without runs, see utils.records.faults
 STUDIES = "studies"  # a folder of runs/ whose runs belong together, see utils.records.studies
 WEIGHTS_FILE = "weights.npz"
-RANGE_TEST_FILE = "range_test.csv"  # a range test before the run, or of a study
+RANGE_TEST_FILE = "range_test.csv"  # a range test of the run's network, or of a study
 # Figures of a run: of its network, see utils.commands.heatmaps; of its record, see
 # utils.records.drawings.
 HEADLINE_FILE = "headline.png"  # in the folder of the runs

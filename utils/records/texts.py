@@ -138,7 +138,7 @@ def all_runs(records):
     figures = []
     for one in records:
         behind = " and ".join(other.name for other in compare.behind(one, records))
-        captions = {RANGE_FIGURE: f"The range test before {one.name}"}
+        captions = {RANGE_FIGURE: f"A range test of the network of {one.name}"}
         captions[CURVES_FILE] = f"{one.name}, in front of {behind}"
         for name, caption in captions.items():
             if alt := picture(one.folder / name):
