@@ -84,6 +84,14 @@ def test_variants_are_timed_often_enough_and_a_rehearsal_is_small():
             assert variant.options["depth"] == 11 and variant.passes == 2
 
 
+def test_rows_of_grad_cam_name_backend_mode_and_batch_size():
+    names = {"tensorflow": "TensorFlow", "torch": "PyTorch"}
+    for variant in TABLES["grad-cam"].variants.values():
+        assert names[variant.backend] in variant.what
+        assert ("compiled" in variant.what) != ("eager" in variant.what)
+        assert variant.what.endswith(f"batches of {variant.options['batch_size']}")
+
+
 class FakeWorker:
     """Takes a second a pass, as long as its maker is sound."""
 
