@@ -179,8 +179,8 @@ def grad_cam(count):
         what = f"{what}, batches of {batch_size}"
         return Variant(what, f"grad_cam.{maker}", {**options, "batch_size": batch_size}, **others)
 
-    # In trials TensorFlow took least time with 256. PyTorch fetched so much memory from the system
-    # in every pass anew that it was slower than with 64, with our maps and with those of the peer.
+    # In trials tf-keras-vis took least processor time with 256. On PyTorch batches of 256 fetch so
+    # much memory anew in every pass that ours and the peer are slower than with 64.
     torch = {"backend": "torch", "needs": ("torch",)}
     peer = {"backend": "torch", "needs": ("torch", "pytorch_grad_cam")}
     keras_vis = "tf-keras-vis on TensorFlow, eager"
