@@ -1,8 +1,9 @@
 """Measures everything and keeps it as records, from which README's *Performance* is written.
 
 `make bench`, or `python -m benchmarks` in an environment of your own. Each variant runs in a
-process of its own and takes turns with the first one of its comparison, so that a slow minute hits
-both. Variants whose package is missing are left out. The machine must have nothing else to do.
+process of its own and, but for growth, takes turns with the first one of its comparison, so that a
+slow minute hits both. Variants whose package is missing are left out. The machine must have nothing
+else to do: what other processes took of the processors is in every record.
 """
 
 import argparse
@@ -10,20 +11,23 @@ import datetime
 import importlib.util
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
 from benchmarks.comparisons import comparisons, rehearsal
-from benchmarks.workers import Worker, in_turn
+from benchmarks.processors import idle_share
+from benchmarks.workers import Worker, in_turn, warm_up
 from utils.atomic import write_text
 from utils.records.benchmarks import OPERATIONS, rates, spread
+from utils.records.idle import IDLE, disturbed
 from utils.runtime import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [*comparisons(False, "float32"), OPERATIONS]
 # What others need not measure again.
 ON_REQUEST = ("avx2-resnet20v2", "avx2-resnet56v2", "settings")
-BUSY = 0.5  # load above which something else keeps a core busy
+BUSY = 0.5  # load average above which, where nothing better is known, a core seems to be busy
 
 
 def load_average():
@@ -32,7 +36,7 @@ def load_average():
 
 
 def circumstances(quick):
-    """When and what is measured, and how busy the machine is before: the same in all records."""
+    """When and what is measured, and the load average before: the same in all records."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "quick": quick,
@@ -40,6 +44,16 @@ def circumstances(quick):
         "git_commit": git_commit(),
         "load_average": round(load_average(), 2),
     }
+
+
+def busy_now():
+    """What keeps the machine busy before the first benchmark, in words; "" if nothing does."""
+    others = idle_share()
+    if others is None and load_average() > BUSY:
+        return f"load average {load_average():.1f}"
+    if others is not None and others > IDLE:
+        return f"other processes take {100 * others:.0f} % of the processors"
+    return ""
 
 
 def start(variant):
@@ -64,6 +78,7 @@ def described(variant, worker, answers):
         "environment": variant.environment,
         **worker.facts,
         "seconds": seconds_of(answers),
+        "others": [answer["others"] for answer in answers],
         "peak_mb": answers[-1]["peak_mb"],
     }
     print(f"    {spread(rates(measured), 1)} images a second", flush=True)
@@ -80,6 +95,7 @@ def measure_alone(variants):
     measured = {}
     for name, variant in variants.items():
         with start(variant) as worker:
+            warm_up(worker)
             (answers,) = in_turn([worker], variant.passes)
         measured[name] = described(variant, worker, answers)
     return measured
@@ -97,9 +113,11 @@ def measure_in_pairs(variants):
     (first, reference), *others = variants.items()
     measured, left_out, of_reference = {first: None}, {}, []
     with start(reference) as worker:
+        warm_up(worker)
         for name, variant in others:
             try:
                 with start(variant) as other:
+                    warm_up(other)
                     ours, theirs = in_turn([worker, other], variant.passes)
             except RuntimeError as error:
                 if worker.process.poll() is not None:  # it was not the other one that ended
@@ -157,9 +175,9 @@ def main(arguments=None):
     output = args.output or ROOT / ("build/benchmarks" if args.quick else "runs/benchmarks")
     output.mkdir(parents=True, exist_ok=True)
     common = circumstances(args.quick)
-    if common["load_average"] > BUSY:
+    if busy := busy_now():
         print(
-            f"The machine is busy (load {common['load_average']:.1f}): the times will be wrong. "
+            f"The machine is busy ({busy}): the times will be wrong. "
             f"Wait until nothing else runs, then start again."
         )
     begin = time.perf_counter()
@@ -167,7 +185,7 @@ def main(arguments=None):
         pass  # its first answer is all there is
     on_gpu, precision = machine.facts["on_gpu"], machine.facts["precision"]
     print(f"{machine.facts['device']}, {precision}; records go to {output}", flush=True)
-    tables = comparisons(on_gpu, precision)
+    tables, noise = comparisons(on_gpu, precision), []
     for name in args.names or [name for name in NAMES if name not in ON_REQUEST]:
         print(f"{name}, after {(time.perf_counter() - begin) / 60:.1f} minutes", flush=True)
         if name == OPERATIONS:
@@ -176,11 +194,16 @@ def main(arguments=None):
             comparison = rehearsal(tables[name]) if args.quick else tables[name]
             record = measure(comparison)
         if record is not None:
+            noise += [f"{name}: {words}" for words in disturbed(record)]
             write_text(output / f"{name}.json", json.dumps(common | record, indent=1) + "\n")
     print(f"Done after {(time.perf_counter() - begin) / 60:.1f} minutes.")
+    if noise and not args.quick:
+        print("\n  ".join(["Something else ran meanwhile; measure these again:", *noise]))
+        return 1
     if not args.quick:
         print("`make readme` enters the numbers in README.md and draws the figure.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,13 +10,18 @@ MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # those of CIFAR-10
 DTYPE = "float32"  # pytorch-grad-cam takes no other
 
 
-def prepare(clock, depth, batch_size, count):
+def prepare(clock, depth, batch_size, count, packages=()):
     """The same network for everybody, with float pixels, since the peers cannot take others.
+
+    Args:
+        clock: `benchmarks.workers.Clock`.
+        depth, batch_size, count: ints.
+        packages: names, as on PyPI, of the library that is measured.
 
     Returns:
         A `keras.Model` and its batches, a list of float32 (batch size, 32, 32, 3).
     """
-    clock.describe(count, DTYPE)
+    clock.describe(count, DTYPE, packages)
     keras.utils.set_random_seed(0)
     model = resnet_v2(depth, mean=MEAN, std=STD, dtype=DTYPE)
     twin = keras.models.clone_model(model, input_tensors=keras.Input((32, 32, 3)))
@@ -43,7 +48,7 @@ def tf_keras_vis(clock, depth, batch_size, count):
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    model, batches = prepare(clock, depth, batch_size, count)
+    model, batches = prepare(clock, depth, batch_size, count, ["tf-keras-vis"])
     explain = Gradcam(model, clone=False)
     options = {"penultimate_layer": "last_relu", "seek_penultimate_conv_layer": False}
     options |= {"expand_cam": False, "normalize_cam": False}
@@ -56,7 +61,7 @@ def pytorch_grad_cam(clock, depth, batch_size, count):
     from pytorch_grad_cam import GradCAM as Peer
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    model, batches = prepare(clock, depth, batch_size, count)
+    model, batches = prepare(clock, depth, batch_size, count, ["grad-cam"])
     layer = [model.get_layer("last_relu")]
     explain = Peer(model, layer, reshape_transform=lambda tensor: tensor.permute(0, 3, 1, 2))
     batches = [torch.as_tensor(x) for x in batches]

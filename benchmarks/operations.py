@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.processors import Others
 from benchmarks.training import random_images, recipe_model
 from benchmarks.workers import tell
 from utils.model.resnet import stage_table
@@ -74,8 +75,8 @@ def profile(clock, depth, batch_size, steps, passes):
     """A maker for `benchmarks.workers` that measures all at once and answers a record's part."""
     images, labels = random_images(steps * batch_size)
     model = recipe_model(clock, depth, batch_size, images)
-    seconds = profiled_seconds(model, images, labels, batch_size, passes)
-    rates, work = machine_seconds(passes)
+    seconds, others = profiled_seconds(model, images, labels, batch_size, passes)
+    rates, work, others_then = machine_seconds(passes)
     runtime = describe_runtime()
     bfloat16 = clock.precision == "mixed_bfloat16"
     tell(
@@ -87,6 +88,7 @@ def profile(clock, depth, batch_size, steps, passes):
             "images": batch_size,
             "kinds": [kind for kind in KINDS if kind in seconds],
             "seconds": seconds | rates,
+            "others": others + others_then,
             "work": work,
             "bytes_per_image": counted_bytes(model, itemsize=2 if bfloat16 else 4),
             "flop_per_image": counted_flop(model),
@@ -95,26 +97,31 @@ def profile(clock, depth, batch_size, steps, passes):
 
 
 def profiled_seconds(model, images, labels, batch_size, passes):
-    """Seconds a step of each kind of operation, and of the whole `step`: dict of lists."""
+    """Seconds a step of each kind of operation, and of the whole `step`, pass by pass.
+
+    Returns:
+        Dict of lists of seconds, and list of what part of the processors others took.
+    """
     batches = [
         (tf.constant(images[at : at + batch_size]), tf.constant(labels[at : at + batch_size]))
         for at in range(0, len(images), batch_size)
     ]
     for _ in range(2):
         model.train_on_batch(*batches[0])  # compiles
-    seconds = collections.defaultdict(list)
+    seconds, shares = collections.defaultdict(list), []
     for _ in range(passes):
         with tempfile.TemporaryDirectory() as folder:
             with tf.profiler.experimental.Profile(folder):
-                start = time.perf_counter()
+                others, start = Others(), time.perf_counter()
                 for batch in batches:
                     model.train_on_batch(*batch)
                 whole = time.perf_counter() - start
+                shares.append(others.share())
             kinds = kernel_seconds(folder)
         seconds["step"].append(whole / len(batches))
         for kind in KINDS:
             seconds[kind].append(kinds[kind] / len(batches))
-    return {kind: times for kind, times in seconds.items() if min(times) > 0}
+    return {kind: times for kind, times in seconds.items() if min(times) > 0}, shares
 
 
 def kernel_seconds(folder):
@@ -143,7 +150,8 @@ def machine_seconds(passes):
     """Seconds of a product of two matrices and of a copy of a large array, by all cores.
 
     Returns:
-        Dict of name to a list of seconds, and dict of name to the FLOP or bytes of one measurement.
+        Dict of name to a list of seconds, dict of name to the FLOP or bytes of one measurement,
+        and list of what part of the processors others took in each turn.
     """
     matrices = {
         name: tf.cast(tf.random.uniform((MATRIX, MATRIX)), name) for name in ("bfloat16", "float32")
@@ -157,12 +165,15 @@ def machine_seconds(passes):
         for name, matrix in matrices.items()
     }
     runs["copy"] = lambda: list(pool.map(np.copyto, target, source))
-    seconds = {name: [] for name in runs}
+    seconds, shares = {name: [] for name in runs}, []
     for turn in range(passes + 1):
+        others = Others()
         for name, run in runs.items():
             start = time.perf_counter()
             run()
             if turn:  # the first one compiles
                 seconds[name].append(time.perf_counter() - start)
+        if turn:
+            shares.append(others.share())
     work = {f"matmul_{name}": 2 * MATRIX**3 for name in matrices}
-    return seconds, work | {"copy": 2 * COPIED}  # read and written
+    return seconds, work | {"copy": 2 * COPIED}, shares  # read and written

@@ -7,6 +7,7 @@ passes to a `Clock`.
 
 import contextlib
 import importlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -14,9 +15,11 @@ import sys
 import tempfile
 import time
 
+from benchmarks.processors import Others
 from utils.runtime import describe_runtime, quiet_backend
 
 RESULT = "benchmark: "  # begins the lines that are meant for the other side
+STEADY, MOST_WARM_UPS = 0.95, 8  # a pass that takes more than this part of the last one is steady
 
 
 class Clock:
@@ -32,15 +35,22 @@ class Clock:
     def __init__(self, started, imported):
         self.started, self.imported, self.facts = started, imported, None
 
-    def describe(self, images, precision):
-        """Notes how many images a pass has and what it computes in; before the first pass."""
+    def describe(self, images, precision, packages=()):
+        """Notes, before the first pass, what a pass is.
+
+        Args:
+            images: int, how many a pass has.
+            precision: str, what it computes in.
+            packages: names, as on PyPI, of what is measured beside Keras and its backend.
+        """
         self.images, self.precision = images, precision
+        self.versions = {name: importlib.metadata.version(name) for name in packages}
 
     def begin(self):
         """Waits until a pass is asked for; ends the process when no more will be."""
         if self.facts is not None and not sys.stdin.readline():
             raise SystemExit
-        self.start = time.perf_counter()
+        self.others, self.start = Others(), time.perf_counter()
 
     def end(self, seconds=None):
         """Answers with the seconds of the pass; at the end of the first one, with the facts.
@@ -50,13 +60,14 @@ class Clock:
         """
         now = time.perf_counter()
         answer = {"seconds": seconds or now - self.start, "peak_mb": peak_memory()}
+        answer["others"] = self.others.share()
         if self.facts is None:
             runtime = describe_runtime()
             self.facts = answer = {
                 "images": self.images,
                 "precision": self.precision,
                 "device": runtime.device,
-                "versions": runtime.versions(),
+                "versions": runtime.versions() | self.versions,
                 "settings": runtime.settings,
                 "import_seconds": self.imported - self.started,
                 "first_pass_seconds": now - self.imported,
@@ -123,7 +134,8 @@ class Worker:
         """Asks for one pass.
 
         Returns:
-            Dict, `seconds` of the pass and `peak_mb` of the process.
+            Dict, `seconds` of the pass, `peak_mb` of the process and `others`, what part of the
+            processors other processes took; None where nobody counts.
 
         Raises:
             RuntimeError: with the error of the process, when it has ended.
@@ -158,6 +170,19 @@ class Worker:
             self.process.wait()
         self.process.stdout.close()
         self.errors.close()
+
+
+def warm_up(worker):
+    """Asks for passes, which are not kept, until one is hardly faster than the one before.
+
+    Memory that a backend fetches bit by bit makes the first passes slow, not only the very first.
+    """
+    before = worker.run()["seconds"]
+    for _ in range(MOST_WARM_UPS - 1):
+        now = worker.run()["seconds"]
+        if now > STEADY * before:
+            return
+        before = now
 
 
 def in_turn(workers, passes):

@@ -14,7 +14,7 @@ import pytest
 from keras import layers
 
 from benchmarks import __main__ as command
-from benchmarks import comparisons, training, workers
+from benchmarks import comparisons, processors, training, workers
 from utils.model.resnet import resnet_v2
 
 TABLES = comparisons.comparisons(False, "float32") | {
@@ -84,6 +84,14 @@ def test_variants_are_timed_often_enough_and_a_rehearsal_is_small():
             assert variant.options["depth"] == 11 and variant.passes == 2
 
 
+def test_rows_of_grad_cam_name_backend_mode_and_batch_size():
+    names = {"tensorflow": "TensorFlow", "torch": "PyTorch"}
+    for variant in TABLES["grad-cam"].variants.values():
+        assert names[variant.backend] in variant.what
+        assert ("compiled" in variant.what) != ("eager" in variant.what)
+        assert variant.what.endswith(f"batches of {variant.options['batch_size']}")
+
+
 class FakeWorker:
     """Takes a second a pass, as long as its maker is sound."""
 
@@ -102,7 +110,8 @@ class FakeWorker:
     def run(self):
         if self.maker == "m.broken":
             raise RuntimeError("m.broken has ended\nand more")
-        return {"seconds": 1.0 if self.maker == "m.first" else 2.0, "peak_mb": 5}
+        seconds = 1.0 if self.maker == "m.first" else 2.0
+        return {"seconds": seconds, "peak_mb": 5, "others": 0.0}
 
 
 def test_what_cannot_be_measured_is_left_out_and_said(monkeypatch, capsys):
@@ -139,6 +148,7 @@ def test_variants_that_are_measured_alone_have_no_reference(monkeypatch):
     monkeypatch.setattr(command, "Worker", FakeWorker)
     variants = {name: comparisons.Variant(name, f"m.{name}", {}) for name in ("first", "slow")}
     record = command.measure(comparisons.Comparison("title", variants, alone=True))
+    assert [one["others"] for one in record["variants"].values()] == [[0.0] * 5] * 2
     assert [len(one["seconds"]) for one in record["variants"].values()] == [5, 5]
     assert not any("reference_seconds" in one for one in record["variants"].values())
 
@@ -187,6 +197,124 @@ def test_workers_take_turns():
     assert workers.in_turn([Counter(), Counter()], 3) == [[1, 3, 5], [2, 4, 6]]
 
 
+class Warming:
+    """Takes the seconds of a list, pass by pass; the last ones for ever."""
+
+    def __init__(self, *seconds):
+        self.seconds, self.passes = seconds, 0
+
+    def run(self):
+        self.passes += 1
+        return {"seconds": self.seconds[min(self.passes, len(self.seconds)) - 1]}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "passes"),
+    [
+        ([15, 6.6, 4.3, 3.8, 3.4, 3.3], 6),  # the last two differ by less than 5 %
+        ([2.0], 2),
+        ([1.0, 1.5], 2),
+        ([0.9**turn for turn in range(20)], workers.MOST_WARM_UPS),
+    ],
+)
+def test_passes_are_warm_before_they_count(seconds, passes):
+    worker = Warming(*seconds)
+    workers.warm_up(worker)
+    assert worker.passes == passes
+
+
+def test_variants_are_warmed_up_before_they_are_timed(monkeypatch):
+    class ColdWorker(FakeWorker):
+        def __init__(self, *_):
+            self.warming = Warming(9.0, 5.0, 2.0, 2.0)
+
+        def run(self):
+            return self.warming.run() | {"peak_mb": 5, "others": 0.0}
+
+    monkeypatch.setattr(command, "Worker", ColdWorker)
+    variants = {name: comparisons.Variant(name, f"m.{name}", {}) for name in ("first", "slow")}
+    for alone in (False, True):
+        record = command.measure(comparisons.Comparison("title", variants, alone=alone))
+        assert all(one["seconds"] == [2.0] * 5 for one in record["variants"].values())
+
+
+def stat(path, **ticks):
+    """Writes what Linux counts in /proc/stat, in hundredths of a second."""
+    names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "last")
+    path.write_text(f"cpu  {' '.join(str(ticks.get(name, 0)) for name in names)}\ncpu0 7 7 7\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="Linux counts so")
+def test_busy_time_is_all_but_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_CLK_TCK": 100}[name])
+    stat(
+        tmp_path / "stat", user=100, nice=200, system=30, idle=5000, iowait=6000, steal=70, guest=9
+    )
+    assert processors.busy_seconds(tmp_path / "stat") == 4.0
+    assert processors.busy_seconds(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("busy", "own", "share"),
+    [
+        (30.0, 20.0, 0.5),  # 10 of the 20 s that two processors have in 10 s
+        (20.0, 20.0, 0.0),
+        (19.9, 20.0, 0.0),  # ticks are coarse
+        (None, 20.0, None),
+    ],
+)
+def test_others_take_what_is_busy_and_not_our_own(monkeypatch, busy, own, share):
+    clock = {"time": 5.0, "busy": 100.0 if busy is not None else None, "own": 3.0}
+    monkeypatch.setattr(processors.time, "perf_counter", lambda: clock["time"])
+    monkeypatch.setattr(processors, "busy_seconds", lambda: clock["busy"])
+    monkeypatch.setattr(processors, "own_seconds", lambda: clock["own"])
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    others = processors.Others()
+    clock.update(time=15.0, busy=busy and 100.0 + busy, own=3.0 + own)
+    assert others.share() == share
+
+
+@pytest.mark.skipif(not processors.STAT.is_file(), reason="Linux counts so")
+def test_our_own_work_is_not_that_of_others():
+    busy, own = processors.busy_seconds(), processors.own_seconds()
+    while processors.own_seconds() < own + 0.2:
+        pass
+    assert processors.busy_seconds() - busy > 0.1  # is the same clock, in the same unit
+
+
+@pytest.mark.parametrize(
+    ("others", "load", "words"),
+    [
+        (0.01, 9.0, ""),  # the load is that of a minute ago
+        (0.5, 0.0, "other processes take 50 % of the processors"),
+        (None, 0.1, ""),
+        (None, 3.0, "load average 3.0"),
+        (None, float("nan"), ""),
+    ],
+)
+def test_a_busy_machine_is_found_before_the_first_benchmark(monkeypatch, others, load, words):
+    monkeypatch.setattr(command, "idle_share", lambda: others)
+    monkeypatch.setattr(command, "load_average", lambda: load)
+    assert command.busy_now() == words
+
+
+def test_the_command_fails_when_others_ran_during_a_benchmark(monkeypatch, tmp_path, capsys):
+    class Machine(FakeWorker):
+        facts = {"device": "CPU", "on_gpu": False, "precision": "float32"}
+
+    record = {"variants": {"ours": {"others": [0.0, 0.2, 0.2]}, "other": {"others": [0.2, 0, 0]}}}
+    monkeypatch.setattr(command, "Worker", Machine)
+    monkeypatch.setattr(command, "measure", lambda comparison: record)
+    monkeypatch.setattr(command, "idle_share", lambda: 0.0)
+    assert command.main(["prediction", "--output", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "measure these again" in printed and "prediction: ours (20 %)" in printed
+    assert "other" not in printed.split("again:")[1]
+    record["variants"].pop("ours")
+    assert command.main(["prediction", "--output", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "prediction.json").read_text())["variants"] == record["variants"]
+
+
 def test_a_process_leaves_unset_what_it_is_told_to(monkeypatch):
     monkeypatch.setenv("TO_BE_LEFT", "set by us")
     seen = {}
@@ -209,12 +337,15 @@ def test_a_clock_times_what_it_repeats(capsys, monkeypatch):
     calls = []
 
     def maker(clock):
-        clock.describe(7, "float32")
+        clock.describe(7, "float32", ["pytest"])
         clock.repeat(lambda: calls.append(1))
 
     facts, *passes = answers(capsys, monkeypatch, maker, 3)
     assert facts["images"] == 7 and facts["precision"] == "float32"
     assert facts["import_seconds"] == 1.0 and facts["device"]
+    assert facts["versions"]["pytest"] == pytest.__version__ and "keras" in facts["versions"]
+    linux = processors.STAT.is_file()
+    assert all(0 <= one["others"] <= 1 if linux else one["others"] is None for one in passes)
     assert len(calls) == 4 and len(passes) == 3  # the first pass compiles
     assert all(one["seconds"] >= 0 for one in passes)
 

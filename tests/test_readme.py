@@ -124,6 +124,16 @@ def test_numbers_in_the_prose_are_right():
     assert mistakes(prose(), expected_numbers()) == []
 
 
+def test_the_page_of_the_benchmarks_has_numbers_of_dated_trials_only():
+    text = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    before, heading, trials = text.partition("## What was tried for speed\n")
+    assert heading and re.search(r"once.*\d{1,2} \w+ 20\d\d", trials.partition("\n|")[0], re.DOTALL)
+    prose = "\n".join(line for line in trials.splitlines() if not line.startswith("|"))
+    measured = r"\d[\d.,]* (?:images a second|[GT]?FLOP/s|[MG]B|%|times)"
+    assert re.findall(measured, f"{before}\n{prose}") == []
+    assert re.findall(measured, "copies 25 GB/s: 515 images a second") != []
+
+
 def test_a_changed_digit_in_the_prose_is_noticed():
     expected = expected_numbers()
     changed = list(mutants(prose()))

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from utils.records import benchmarks
+from benchmarks.comparisons import comparisons
+from utils.records import benchmarks, idle
 
 
 def variant(what, seconds, images=100):
@@ -93,6 +94,31 @@ def test_shows_every_variant_the_machine_and_what_is_missing(tmp_path):
     assert "Left out: plain PyTorch (torch not installed)." in text
 
 
+def test_says_what_other_processes_used_where_it_was_counted(tmp_path):
+    record = comparison()
+    ours, other = record["variants"].values()
+    ours["others"], other["others"] = [0.0, 0.0, 0.0, 0.312, 0.01, 0.01], [0.02] * 5
+    text = benchmarks.performance_block(write(tmp_path, training=record))
+    words = "other processes used at most 31.2 % of the processors, 2.0 % in the median pass."
+    assert words in text and "load before" not in text and "not idle" not in text
+    ours["others"] = [idle.IDLE + 0.01] * 6
+    text = benchmarks.performance_block(write(tmp_path, training=record))
+    assert "**The machine was not idle**, other processes ran during ours (6 %)." in text
+    records = {"training": comparison(), "operations": operations()}  # of before it was counted
+    text = benchmarks.performance_block(write(tmp_path, **records))
+    assert text.count("load before the first benchmark 0.0.") == 2
+    records["operations"]["others"] = [0.3, 0.4, 0.5]
+    text = benchmarks.performance_block(write(tmp_path, **records))
+    assert "at most 50.0 % of the processors" in text and "during profile (40 %)" in text
+
+
+def test_on_another_system_than_linux_nobody_counts(tmp_path):
+    record = comparison()
+    record["variants"]["ours"]["others"] = [None] * 6
+    assert idle.others(record) == {} and idle.disturbed(record) == []
+    assert "load before" in benchmarks.performance_block(write(tmp_path, training=record))
+
+
 def test_shows_the_profile_and_the_limits(tmp_path):
     text = benchmarks.performance_block(write(tmp_path, operations=operations()))
     assert "| convolution, forward | 300.0 (300.0 to 300.0) | 75 % |" in text
@@ -130,6 +156,32 @@ def test_the_summary_has_medians_and_leaves_out_what_was_left_out(tmp_path):
     assert "make bench" in benchmarks.performance_summary(tmp_path / "missing")
 
 
+def test_the_summary_shows_keras_in_the_precision_of_ours_beside_its_defaults(tmp_path):
+    record = comparison()
+    ours, other = record["variants"].values()
+    ours["precision"], ours["others"] = "mixed_bfloat16", [0.004] * 6
+    record["variants"] = {"ours": ours} | {
+        "keras-defaults": other | {"what": "defaults"},
+        "keras-mixed": other | {"what": "mixed", "precision": "mixed_bfloat16"},
+    }
+    text = benchmarks.performance_summary(write(tmp_path, **{"training-resnet56v2": record}))
+    factor = "12 | 4.00 (2.00 to 4.00) |"
+    rows = text.splitlines()[3:6]
+    assert rows == [
+        "| ours; mixed_bfloat16 | 50 |  |",
+        f"| mixed; mixed_bfloat16 | {factor}",
+        f"| defaults; float32 | {factor}",
+    ]
+    idle_words = "other processes used at most 0.4 % of the processors, 0.4 % in the median pass."
+    assert text.endswith(f"CPU (Some, 2 cores); {idle_words}")
+
+
+def test_every_row_of_the_summary_is_measured():
+    tables = comparisons(False, "mixed_bfloat16")
+    for name, keys in benchmarks.SUMMARY.items():
+        assert set(keys) <= set(tables[name].variants)
+
+
 def test_training_comes_first_and_unknown_names_last(tmp_path):
     names = ("grad-cam", "growth", "prediction", "a-new-one", "training-resnet20v2")
     write(tmp_path, **dict.fromkeys(names, comparison()))
@@ -157,6 +209,10 @@ def damaged(change):
         (lambda r: r["variants"]["other"]["seconds"].pop(), "other has 4 passes, 5 are needed"),
         (lambda r: r["variants"]["other"]["seconds"].append(0), "must be above zero"),
         (lambda r: r["variants"]["other"].update(seconds="12345"), "wrong one"),
+        (
+            lambda r: r["variants"]["other"].update(others=[0.1, 1.5]),
+            "others of other must be 0 to",
+        ),
     ],
 )
 def test_unsound_records_are_refused(tmp_path, change, message):

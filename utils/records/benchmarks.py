@@ -1,12 +1,14 @@
 """Reads what `make bench` has measured, and shows it as the README's *Performance*.
 
-A record is a file `runs/benchmarks/<name>.json`, written by `python -m benchmarks`. The first
-variant took turns with each of the others in one run, so ratios are taken turn by turn.
+A record is a file `runs/benchmarks/<name>.json`, written by `python -m benchmarks`. But for growth,
+the first variant took turns with each of the others in one run, so ratios are taken turn by turn.
 """
 
 import json
 import statistics
 from pathlib import Path
+
+from utils.records.idle import disturbed, most_by_others, others
 
 BENCHMARKS = "benchmarks"  # a folder of runs/
 GROWTH = "growth"  # the record that is drawn, see utils.records.drawings
@@ -14,11 +16,12 @@ GROWTH_FIGURE = "scaling.png"
 OPERATIONS = "operations"  # the record with a profile instead of variants
 # As README shows them; others follow.
 ORDER = ("training-resnet20v2", "training-resnet56v2", OPERATIONS, GROWTH, "prediction")
+KERAS = ("keras-mixed", "keras-defaults")  # in the precision of ours, and as a newcomer starts
 # What README shows of them, by the names of variants; the rest stands in runs/README.md.
 SUMMARY = {
-    "training-resnet56v2": ("ours", "torch-eager", "torch-compiled", "keras-defaults"),
+    "training-resnet56v2": ("ours", "torch-eager", "torch-compiled", *KERAS),
     "training-resnet20v2": ("ours", "generator", "ours-jax"),
-    "grad-cam": ("ours", "tf-keras-vis", "pytorch-grad-cam"),
+    "grad-cam": ("ours", "ours-torch", "tf-keras-vis", "pytorch-grad-cam"),
 }
 NONE_YET = "*No benchmark is recorded yet; `make bench` makes the records.*"
 LEAST_PASSES = 5
@@ -70,6 +73,9 @@ def _check(record, path):
             )
         if not all(value > 0 for value in seconds):
             raise ValueError(f"{path}: times of {name} must be above zero, got {seconds}; {REDO}.")
+    for name, shares in others(record).items():
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"{path}: others of {name} must be 0 to 1, got {shares}; {REDO}.")
 
 
 def rates(variant):
@@ -128,10 +134,12 @@ def performance_summary(folder):
                 )
     if len(lines) == 2:
         return NONE_YET
-    machines = {record["device"]: None for record in records.values()}
+    shown = [record for name, record in records.items() if name in SUMMARY]
+    machines = {record["device"]: None for record in shown}
     words = "Medians, with the least and the largest factor of the passes in brackets. Where two "
-    words += "precisions differ, that is part of the factor."
-    return "\n".join([*lines, "", f"{words} {'; '.join(machines)}."])
+    words += f"precisions differ, that is part of the factor. {'; '.join(machines)}"
+    idle = most_by_others(shown)
+    return "\n".join([*lines, "", f"{words}; {idle}." if idle else f"{words}."])
 
 
 def performance_block(folder, alt=""):
@@ -157,10 +165,13 @@ def performance_block(folder, alt=""):
 def conditions(record):
     """One paragraph: machine, versions, commit, and what else the machine had to do."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    load = f"load before the first benchmark {record['load_average']:.1f}"
     text = (
         f"{record['device']}; {versions}; commit `{record['git_commit'][:7]}`, "
-        f"{record['started'][:10]}; load before the first benchmark {record['load_average']:.1f}."
+        f"{record['started'][:10]}; {most_by_others([record]) or load}."
     )
+    if found := disturbed(record):
+        text += f" **The machine was not idle**, other processes ran during {', '.join(found)}."
     if record.get("left_out"):
         text += f" Left out: {'; '.join(record['left_out'].values())}."
     return text
