@@ -7,10 +7,13 @@ import inspect
 import re
 
 import nbformat
+import numpy as np
 import pytest
 from lesson import ROOT, exercises, sections, source
 
 from utils.commands.notebook_run import cell_titles
+from utils.settings import RECIPES
+from utils.training.range_test import range_test
 
 TAUGHT = range(1, 14)  # section 14 looks back
 # Sections without a figure: what they print is the answer itself.
@@ -122,3 +125,13 @@ def test_the_progress_display_names_what_each_cell_does():
     assert len(set(titles)) == len(titles)
     taught = titles[titles.index("3. The data") :]
     assert [title for title in taught if re.search(r"\(\d+\)$", title)] == [], "begin by a comment"
+
+
+def test_the_numbers_about_the_loss_are_those_of_the_recipe():
+    text = source(next(cell for cell in SECTIONS[5] if "*smoothed labels*" in source(cell)))
+    share = RECIPES["one-cycle"].label_smoothing
+    truth = np.full(10, share / 10) + np.eye(10)[0] * (1 - share)
+    assert share == 0.1 and "a tenth of the truth" in text
+    assert f"below {-(truth * np.log(truth)).sum():.2f}" in " ".join(text.split())
+    sweep = " ".join(source(SECTIONS[6][0]).split())
+    assert rf"$\beta = {inspect.signature(range_test).parameters['beta'].default}$" in sweep

@@ -45,7 +45,9 @@ def test_the_pointing_game_marks_where_the_heat_is_highest():
     masks[:, 2:5, 2:5] = True
     heat = np.zeros((2, 8, 8))
     heat[0, 3, 4] = heat[1, 6, 1] = 1
-    figure = plot_pointing(images, masks, heat, images, ["disc", "ring"])
+    large = images.repeat(4, axis=1).repeat(4, axis=2)
+    figure = plot_pointing(images, masks, heat, large, ["disc", "ring"])
+    assert {axes.get_xlim() for axes in figure.axes} == {(-0.5, 7.5)}
     marks = [axes.lines[0] for axes in figure.axes[2:]]
     assert [mark.get_marker() for mark in marks] == ["o", "x"]
     assert [(mark.get_xdata()[0], mark.get_ydata()[0]) for mark in marks] == [(4, 3), (1, 6)]

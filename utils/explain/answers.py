@@ -21,8 +21,8 @@ def cam_answer(raw_map, bias, class_name):
     total = float(raw_map.sum())
     return fold_lines(
         f"For this image {(raw_map > 0).sum()} of {raw_map.size} positions speak for {class_name}, "
-        f"most of all {_place(raw_map)}; together the {raw_map.size} values are {total:.3f}, and "
-        f"with the bias, {bias:.3f}, they are the logit, {total + bias:.3f}."
+        f"most of all {_place(raw_map)}; together the {raw_map.size} values are {total:.2f}, and "
+        f"with the bias, {bias:.2f}, they are the logit, {total + bias:.2f} (rounded)."
     )
 
 

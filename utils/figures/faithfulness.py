@@ -81,7 +81,7 @@ def plot_pointing(images, masks, heatmaps, overlays, names):
         images: (N, h, w, 3) pixels, uint8 or floats in 0..255; N >= 2.
         masks: (N, h, w) bool, true on the object.
         heatmaps: (N, h, w) floats.
-        overlays: (N, h, w, 3) uint8, the images under their heatmaps.
+        overlays: (N, H, W, 3) uint8, the images under their heatmaps, in any size.
         names: N names of the objects.
 
     Returns:
@@ -95,6 +95,7 @@ def plot_pointing(images, masks, heatmaps, overlays, names):
     overlays = rgb_pixels(overlays, "overlays", 4)
     masks = check_shape(masks, images.shape[:3], "masks", "one for each image")
     heatmaps = check_shape(heatmaps, images.shape[:3], "heatmaps", "one for each image")
+    extent = (-0.5, images.shape[2] - 0.5, images.shape[1] - 0.5, -0.5)  # pixels of the images
     best = [np.unravel_index(np.argmax(heat), heat.shape) for heat in heatmaps]
     hits = [bool(mask[place]) for mask, place in zip(masks, best, strict=True)]
     description = f"The highest value of the heatmap lies on the object in {sum(hits)} of "
@@ -104,7 +105,7 @@ def plot_pointing(images, masks, heatmaps, overlays, names):
         show_image(panels[0, column], images[column], name)
         for color, width in (("black", 2.6), ("white", 1.2)):
             panels[0, column].contour(masks[column], [0.5], colors=color, linewidths=width)
-        show_image(panels[1, column], overlays[column])
+        show_image(panels[1, column], overlays[column], extent=extent)
         row, place = best[column]
         mark = {"markeredgecolor": "white", "markerfacecolor": "none", "markeredgewidth": 1.6}
         panels[1, column].plot(place, row, "o" if hits[column] else "x", markersize=7, **mark)
