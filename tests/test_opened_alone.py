@@ -470,7 +470,7 @@ def test_what_pip_complains_of_is_passed_on(alone, tmp_path, pip):
 
 def test_every_package_that_the_notebook_needs_is_on_the_list():
     """The cell names what requirements.txt has for running the notebook, but for Jupyter."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8").partition("# To test")[0]
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8").partition("# To write")[0]
     wanted = set(re.findall(r"^([\w-]+)>=", text, re.MULTILINE)) - {"jupyter"}
     named_in_cell = set(re.findall(r'"([\w-]+)"', SETUP[-1]))
     assert wanted and wanted <= named_in_cell

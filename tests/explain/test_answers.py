@@ -16,7 +16,8 @@ def test_the_values_of_a_map_and_the_bias_make_the_logit():
     raw = np.array([[0.5, 0.75], [-0.75, 0.5]])
     assert said(cam_answer(raw, 0.3, "cat")) == (
         "For this image 3 of 4 positions speak for cat, most of all row 1, column 2 of 2 x 2; "
-        "together the 4 values are 1.00, and with the bias, 0.30, they are the logit, 1.30 (rounded)."
+        "together the 4 values are 1.00, and with the bias, 0.30, they are the logit, 1.30 "
+        "(rounded)."
     )
 
 
