@@ -17,6 +17,8 @@ from faults import files, kills, workload
 from faults.errors import describe, is_ours
 from faults.result import Result
 from utils.atomic import write_text
+from utils.figures.history import plot_history
+from utils.figures.style import save_png
 from utils.records.studies import write_study
 from utils.records.weights import save_weights
 from utils.training import run_folder
@@ -58,7 +60,7 @@ def writers(folder):
     model, network = files.small_model(3.0), resnet_v2(11, mean=0.0, std=255.0)
     history = [dict.fromkeys(CSV_FIELDS, 0.5) | {"epoch": 1}]
     curve = RangeTestResult(*np.ones((3, 50)), num_steps=50, stopped_because="It was done.")
-    text = "text " * 2000
+    text, figure = "text " * 2000, plot_history(history)
 
     def writing(name, write):
         def call():
@@ -74,6 +76,7 @@ def writers(folder):
         "weights": writing("weights.npz", lambda path: save_weights(network, path)),
         "range test": writing("range_test.csv", curve.save_csv),
         "study": writing("study.json", lambda path: write_study(folder, text, {"a": "b"})),
+        "figure": writing("curves.png", lambda path: save_png(figure, path)),
         "page, notebook": writing("page.html", lambda path: write_text(path, text)),
     }
 
