@@ -79,6 +79,29 @@ BINARY = Edition(
     ),
 )
 
+# Of all 50,000 + 10,000 images, from either edition: `utils.data.dataset.Dataset.content_hash`.
+CONTENT_HASH = "aa654a69adc0edc370f2c593f5d218bb57042a815f5def67e41dfa4794f2c343"
+IMAGES = (50_000, 10_000)
+
+
+def source_text(edition, what):
+    """The source of a data set from official files, as reports and records call it.
+
+    Args:
+        edition: `Edition`; the Python one needs no mention, since it is the usual one.
+        what: str, `"archive"` or `"batches"`.
+
+    Returns:
+        str, without any path.
+    """
+    binary = "binary " if edition.name == "binary" else ""
+    return f"CIFAR-10, official {binary}{what}"
+
+
+SOURCES = tuple(
+    source_text(one, what) for one in (PYTHON, BINARY) for what in ("archive", "batches")
+)
+
 
 def read_archive(path, edition):
     """Reads the images and labels of an official archive, without unpacking it on disk.
