@@ -165,7 +165,7 @@ def add_start(folder, start):
     Args:
         folder: `pathlib.Path` of an existing folder.
         start: dict of plain values: `epoch` (the first of this start), `compile_seconds`,
-            `device`, `versions`, `settings`, `git_commit`.
+            `device`, `versions`, `settings`, `git_commit`, and `profile` where it is known.
     """
     write_json(folder / "starts.json", [*read_starts(folder), start])
 
