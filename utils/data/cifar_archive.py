@@ -10,7 +10,6 @@ import hashlib
 import io
 import pickle
 import tarfile
-import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -134,7 +133,9 @@ def read_archive(path, edition):
                     for member in archive
                     if member.name in wanted and member.isreg() and member.size <= _MOST_BYTES
                 }
-        except (tarfile.TarError, EOFError, zlib.error) as error:
+        except Exception as error:  # a damaged archive can raise nearly anything
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's, not gzip's own
+                raise
             raise ValueError(
                 f"{path} is damaged behind its hash ({error!r}). Get it again from {edition.url}."
             ) from error
