@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from sample_archives import PER_BATCH, make_batches, write_fake
 
+from faults import samples
 from utils.data.cifar_archive import BINARY, PYTHON, read_archive, read_batches
 
 EDITIONS = pytest.mark.parametrize("edition", [PYTHON, BINARY], ids=lambda edition: edition.name)
@@ -161,7 +162,14 @@ def test_with_the_right_hash_a_broken_or_swollen_archive_is_refused(tmp_path, ed
     endless.size = 2**80  # more than a file can have
     false_sum = bytearray(gzip.compress(gzip.decompress(whole)[:2000]))
     false_sum[-8] ^= 1
-    unread = (gzip.compress(endless.tobuf(tarfile.GNU_FORMAT)), bytes(false_sum))
+    back = tarfile.TarInfo("x")
+    back.size = -512  # leads back to its own header, as does that of a sparse file
+    sparse = bytearray(back.tobuf(tarfile.GNU_FORMAT))
+    sparse[156:157] = tarfile.GNUTYPE_SPARSE
+    first = tarfile.TarInfo("first").tobuf()
+    heads = [endless.tobuf(tarfile.GNU_FORMAT), first + back.tobuf(tarfile.GNU_FORMAT)]
+    heads.append(first + sparse)
+    unread = (*map(samples.packed, heads), bytes(false_sum))
     for content in (whole[:-300], b"no archive", whole[:10] + bytes(200), *unread):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="is damaged behind its hash.*Get it again"):

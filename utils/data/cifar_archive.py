@@ -126,13 +126,15 @@ def read_archive(path, edition):
             )
         file.seek(0)
         wanted = {f"{edition.folder}/{name}": name for name, _ in edition.batches}
+        content, before = {}, -1
         try:
             with tarfile.open(fileobj=file, mode="r:gz") as archive:
-                content = {  # links and folders hold nothing, and nothing is looked up for them
-                    wanted[member.name]: archive.extractfile(member).read()
-                    for member in archive
-                    if member.name in wanted and member.isreg() and member.size <= _MOST_BYTES
-                }
+                for member in archive:  # links and folders hold nothing, nothing is looked up there
+                    if member.offset <= before:  # then tarfile turns for ever: CVE-2025-8194
+                        raise tarfile.ReadError("a member of negative size leads back")
+                    before = member.offset
+                    if member.name in wanted and member.isreg() and member.size <= _MOST_BYTES:
+                        content[wanted[member.name]] = archive.extractfile(member).read()
         except Exception as error:  # a damaged archive can raise nearly anything
             if isinstance(error, OSError) and error.errno is not None:  # the disk's, not gzip's own
                 raise
