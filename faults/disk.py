@@ -1,8 +1,9 @@
-"""No room: writing fails in the middle, on a full disk or at a quota; a batch fits no device.
+"""No room: writing fails in the middle, at a limit on the size of files or on a full disk.
 
-A limit on the size of files, which any user may set, lets every writer fail at any byte; where this
-user may mount one, a small file system in memory is really full. The old files must be kept, the
-message must say what and where, and after room is made everything goes on.
+The limit, which any user may set, lets every writer fail at any byte; where this user may mount
+one, a small file system in memory is really full. Survived is a write that leaves the old file as
+it was, and nothing beside it, ends in an error that says what and where, and succeeds after room is
+made; of a training, that it then ends like an undisturbed one to the last bit.
 """
 
 import contextlib
@@ -25,17 +26,6 @@ from utils.training import run_folder
 from utils.training.epoch_log import CSV_FIELDS, write_history
 from utils.training.lr_curve import RangeTestResult
 
-# A device without memory, which ends in an error that names a batch size to try.
-NO_MEMORY = "no memory for a batch: training, range test, prediction, Grad-CAM, Score-CAM"
-NO_MEMORY_TESTS = tuple(
-    f"tests/test_out_of_memory.py::test_{name}"
-    for name in (
-        "a_training_goes_on_elsewhere_or_begins_anew_with_half",
-        "prediction",
-        "range_test",
-        "explaining",
-    )
-)
 PARTS = 16
 MEGABYTE = 1_000_000
 # Free room in MB: the first checkpoint of 2.5 MB fails, the second, the third.
