@@ -13,14 +13,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from faults import disk, files, fuzz, hostile, kills, repeats
+from faults import disk, files, fuzz, hostile, kills, memory, repeats
 from faults.errors import describe
 from faults.result import Result
 from utils.records.faults import RECORD
 from utils.runtime import describe_runtime, git_commit
 from utils.training.run_folder import write_json
 
-GROUPS = ("kills", "repeats", "files", "disk", "fuzz", "hostile")
+GROUPS = ("kills", "repeats", "files", "disk", "memory", "fuzz", "hostile")
 # Kills of each configuration, of the notebook, repeats, flips of each file, full disks, inputs.
 FULL, QUICK = (20, 2, 6, 100, disk.ROOMS, fuzz.TOTAL), (2, 1, 2, 10, disk.ROOMS[:1], 2_000)
 
@@ -50,8 +50,8 @@ def try_faults(groups, plan, scratch):
         "disk": lambda folder: [
             disk.fail_each_write(folder / "writes", report=say),
             disk.fill_disk(folder / "full", rooms, report=say),
-            hostile.run_tests(disk.NO_MEMORY, disk.NO_MEMORY_TESTS, folder, group="disk"),
         ],
+        "memory": lambda folder: [memory.lack_memory(folder)],
         "fuzz": lambda folder: fuzz.fuzz(folder, inputs, report=say),
         "hostile": lambda folder: hostile.attack(folder / "attacks", report=say),
     }

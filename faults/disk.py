@@ -1,8 +1,9 @@
-"""No room: writing fails in the middle, on a full disk or at a quota; a batch fits no device.
+"""No room: writing fails in the middle, at a limit on the size of files or on a full disk.
 
-A limit on the size of files, which any user may set, lets every writer fail at any byte; where this
-user may mount one, a small file system in memory is really full. The old files must be kept, the
-message must say what and where, and after room is made everything goes on.
+The limit, which any user may set, lets every writer fail at any byte; where this user may mount
+one, a small file system in memory is really full. Survived is a write that leaves the old file as
+it was, and nothing beside it, ends in an error that says what and where, and succeeds after room is
+made; of a training, that it then ends like an undisturbed one to the last bit.
 """
 
 import contextlib
@@ -17,23 +18,14 @@ from faults import files, kills, workload
 from faults.errors import describe, is_ours
 from faults.result import Result
 from utils.atomic import write_text
+from utils.figures.history import plot_history
+from utils.figures.style import save_png
 from utils.records.studies import write_study
 from utils.records.weights import save_weights
 from utils.training import run_folder
 from utils.training.epoch_log import CSV_FIELDS, write_history
 from utils.training.lr_curve import RangeTestResult
 
-# A device without memory, which ends in an error that names a batch size to try.
-NO_MEMORY = "no memory for a batch: training, range test, prediction, Grad-CAM, Score-CAM"
-NO_MEMORY_TESTS = tuple(
-    f"tests/test_out_of_memory.py::test_{name}"
-    for name in (
-        "a_training_goes_on_elsewhere_or_begins_anew_with_half",
-        "prediction",
-        "range_test",
-        "explaining",
-    )
-)
 PARTS = 16
 MEGABYTE = 1_000_000
 # Free room in MB: the first checkpoint of 2.5 MB fails, the second, the third.
@@ -58,7 +50,7 @@ def writers(folder):
     model, network = files.small_model(3.0), resnet_v2(11, mean=0.0, std=255.0)
     history = [dict.fromkeys(CSV_FIELDS, 0.5) | {"epoch": 1}]
     curve = RangeTestResult(*np.ones((3, 50)), num_steps=50, stopped_because="It was done.")
-    text = "text " * 2000
+    text, figure = "text " * 2000, plot_history(history)
 
     def writing(name, write):
         def call():
@@ -74,6 +66,7 @@ def writers(folder):
         "weights": writing("weights.npz", lambda path: save_weights(network, path)),
         "range test": writing("range_test.csv", curve.save_csv),
         "study": writing("study.json", lambda path: write_study(folder, text, {"a": "b"})),
+        "figure": writing("curves.png", lambda path: save_png(figure, path)),
         "page, notebook": writing("page.html", lambda path: write_text(path, text)),
     }
 

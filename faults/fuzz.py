@@ -1,7 +1,10 @@
 """Senseless input by the ten thousand: none may crash, hang, run code or raise what is not ours.
 
-Files are changed at random, values are made up by hypothesis. Each kind has processes of its own;
-one that crashes or hangs is counted and goes on behind the input that did it.
+Survived is an input that ends within five seconds, in a value or in an error of ours, without a
+crash, foreign code or a write where none belongs (`faults.guard`). The value is compared with
+nothing: of a changed file nobody knows what it should be. Files are changed at random, values are
+made up by hypothesis. Each kind has processes of its own; one that crashes or hangs is counted and
+goes on behind the input that did it.
 """
 
 import json

@@ -1,10 +1,10 @@
 """The same training again, undisturbed: is the result the same to the last bit?
 
-Each run is a process of its own with the same seed. In float32 all must be equal, on one thread and
-on several. In bfloat16 TensorFlow's kernels for the CPU (oneDNN) add up in an order that differs
-from run to run when several threads share the work; how often is counted, and how far the weights
-are apart in the end, not held against the code. Not tried: other processors and GPUs, whose kernels
-add up in another order.
+A run after the first is survived when it equals the first. Each run is a process of its own with
+the same seed. In float32 all must be equal, on one thread and on several. In bfloat16 TensorFlow's
+kernels for the CPU (oneDNN) add up in an order that differs from run to run when several threads
+share the work; how often is counted, and how far the weights are apart in the end, not held against
+the code. Not tried: other processors and GPUs, whose kernels add up in another order.
 """
 
 import importlib.util

@@ -78,15 +78,32 @@ def batches(edition):
 OUTSIDE = ("../../climbed-out", "/tmp/climbed-out")
 
 
-def archive(contents, folder):
-    """A tar.gz archive of some batches, with what may climb out of one, as bytes."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in {**dict.fromkeys(OUTSIDE, b"x"), **contents}.items():
-            info = tarfile.TarInfo(name if "/" in name else f"{folder}/{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return gzip.compress(buffer.getvalue(), 1)
+def tars(contents, folder):
+    """Tar archives of some batches, with what may climb out of one: a list of bytes.
+
+    The two formats write a name that is too long for a header in headers of their own.
+    """
+    found, long = [], f"{folder}/{'long/' * 30}name"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=form) as tar:
+            for name, content in {**dict.fromkeys((long, *OUTSIDE), b"x"), **contents}.items():
+                info = tarfile.TarInfo(name if "/" in name else f"{folder}/{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        found.append(buffer.getvalue())
+    return found
+
+
+def packed(tar):
+    """A changed tar archive as tar.gz, with right checksums of headers and of the whole."""
+    new = bytearray(tar)
+    for start in range(0, len(new) - 511, 512):
+        header = new[start : start + 512]
+        if header[257:262] == b"ustar":
+            header[148:156] = b" " * 8  # as which the checksum itself counts
+            new[start + 148 : start + 156] = b"%06o\0 " % sum(header)
+    return gzip.compress(new, 1, mtime=0)
 
 
 def arrays():

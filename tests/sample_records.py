@@ -32,7 +32,7 @@ def write_record(folder, *, epochs=3, images=1000, accuracy=0.8, **changes):
         | {"batch_size": 32, "schedule": "one_cycle"},
         "seed": 0,
         "data": {
-            "source": "CIFAR-10, official archive",
+            "source": "CIFAR-10, image folder (PNG)",
             "content_hash": "0" * 64,
             "train_images": 2000,
             "test_images": images,

@@ -11,12 +11,15 @@ import h5py
 import numpy as np
 import pytest
 
-from faults import repeats, samples, targets, workload
+from faults import memory, repeats, samples, targets, workload
+from faults.__main__ import GROUPS as parts
+from faults.__main__ import parts_text
 from faults.errors import is_ours
 from faults.guard import Guard, read_state
 from faults.hostile import TESTS
 from faults.mutation import mutation
 from faults.result import Result
+from utils.records.faults import GROUPS, read_faults
 from utils.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +107,7 @@ def test_what_climbs_out_of_an_archive_is_noticed(tmp_path):
     folder = tmp_path / "one" / "two"
     folder.mkdir(parents=True)
     target = targets.archive(folder, next(iter(samples.editions().values())))
-    [whole] = target.samples
+    whole, *_ = target.samples
     target.read(whole)
     (tmp_path / "climbed-out").write_bytes(b"x")
     with pytest.raises(AssertionError, match="climbed-out"):
@@ -129,8 +132,15 @@ def test_a_result_lists_what_was_not_survived():
     assert "1 of       5 survived" in line and "(a note)" in line and "it broke" in line
 
 
+def test_every_group_has_a_name_and_a_fault_on_record():
+    recorded = {fault["group"]: fault["fault"] for fault in read_faults()["faults"]}
+    assert set(recorded) == set(GROUPS) == set(parts)
+    assert recorded["memory"].startswith("no memory for a batch") and "disk" in recorded["disk"]
+    assert all(parts_text(group) for group in parts)
+
+
 def test_every_test_that_is_run_by_name_is_there():
-    for names in TESTS.values():
+    for names in (*TESTS.values(), memory.TESTS):
         for name in names:
             path, function = name.split("::")
             assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), name

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from utils.data.batches import Batches
+from utils.data.cifar_archive import CONTENT_HASH, IMAGES, SOURCES
 from utils.data.dataset import CIFAR10_CLASSES, channel_statistics
 from utils.data.sources import load_dataset
 from utils.records.weights import load_trained, shipped_record
@@ -25,10 +26,6 @@ from utils.training.recipe_model import build_model, compile_model
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.real_images
-
-
-# The content of the data set as published, whichever edition it is read from.
-OFFICIAL = "aa654a69adc0edc370f2c593f5d218bb57042a815f5def67e41dfa4794f2c343"
 ROUNDING = 3  # right answers that processors may differ by
 
 
@@ -38,17 +35,16 @@ def dataset():
 
 
 def is_official(dataset):
-    return dataset.source.startswith("CIFAR-10, official")
+    return dataset.source in SOURCES
 
 
 def test_all_sixty_thousand_images_are_there(dataset):
     assert dataset.class_names == CIFAR10_CLASSES
-    assert dataset.x_train.shape == (50_000, 32, 32, 3)
-    assert dataset.x_test.shape == (10_000, 32, 32, 3)
+    assert (len(dataset.x_train), len(dataset.x_test)) == IMAGES == (50_000, 10_000)
     assert np.bincount(dataset.y_train).tolist() == [5000] * 10
     assert np.bincount(dataset.y_test).tolist() == [1000] * 10
     if is_official(dataset):
-        assert dataset.content_hash == OFFICIAL
+        assert dataset.content_hash == CONTENT_HASH
 
 
 def test_colors_are_those_that_everyone_publishes(dataset):

@@ -125,8 +125,14 @@ def test_the_record_names_what_trained_and_not_what_wrote_it(dataset, tmp_path, 
     starts = json.loads((tmp_path / "starts.json").read_text())
     starts[0] |= {"device": "GPU (Tesla T4)", "git_commit": "1" * 40}
     (tmp_path / "starts.json").write_text(json.dumps(starts))
-    _, again = module.run_recipe(recipe, dataset, ".", **options)  # the complete run is loaded
+    options["profile"] = "full"  # as the notebook loads the complete run of a command
+    model, again = module.run_recipe(recipe, dataset, ".", **options)
     assert again["device"] == "GPU (Tesla T4)" and again["git_commit"] == "1" * 40
+    assert [one["profile"] for one in (first, again, *starts)] == ["study"] * 3
+    del starts[0]["profile"]  # as a start before profiles were noted, which leaves it to the writer
+    (tmp_path / "starts.json").write_text(json.dumps(starts))
+    rows, who = read_record(".").history, {"profile": "full", "seed": 0, "keep_weights": False}
+    assert module.record_run(model, rows, recipe, dataset, ".", **who)["profile"] == "full"
 
 
 def test_a_run_goes_on_in_the_precision_it_began_with(dataset, tmp_path, capsys):

@@ -1,16 +1,20 @@
 """Tests of the reader of both editions, on small fakes of the official files."""
 
+import errno
+import gzip
 import hashlib
 import io
 import os
 import pickle
 import tarfile
 import warnings
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from sample_archives import PER_BATCH, make_batches, write_fake
 
+from faults import samples
 from utils.data.cifar_archive import BINARY, PYTHON, read_archive, read_batches
 
 EDITIONS = pytest.mark.parametrize("edition", [PYTHON, BINARY], ids=lambda edition: edition.name)
@@ -141,12 +145,32 @@ def test_a_batch_in_an_archive_that_is_no_file_is_named(tmp_path, edition, kind)
         read_archive(path, official)
 
 
+def test_a_disk_that_fails_is_not_called_a_damaged_archive(tmp_path, monkeypatch):
+    official = write_fake(tmp_path, make_batches(PYTHON)[0], PYTHON)
+    failure = OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(tarfile, "open", Mock(side_effect=failure))
+    with pytest.raises(OSError, match="Input/output error"):
+        read_archive(tmp_path / PYTHON.archive, official)
+
+
 @EDITIONS
 def test_with_the_right_hash_a_broken_or_swollen_archive_is_refused(tmp_path, edition, monkeypatch):
     official = write_fake(tmp_path, make_batches(edition)[0], edition)
     path = tmp_path / edition.archive
     whole = path.read_bytes()
-    for content in (whole[:-300], b"no archive", whole[:10] + bytes(200)):
+    endless = tarfile.TarInfo("x")
+    endless.size = 2**80  # more than a file can have
+    false_sum = bytearray(gzip.compress(gzip.decompress(whole)[:2000]))
+    false_sum[-8] ^= 1
+    back = tarfile.TarInfo("x")
+    back.size = -512  # leads back to its own header, as does that of a sparse file
+    sparse = bytearray(back.tobuf(tarfile.GNU_FORMAT))
+    sparse[156:157] = tarfile.GNUTYPE_SPARSE
+    first = tarfile.TarInfo("first").tobuf()
+    heads = [endless.tobuf(tarfile.GNU_FORMAT), first + back.tobuf(tarfile.GNU_FORMAT)]
+    heads.append(first + sparse)
+    unread = (*map(samples.packed, heads), bytes(false_sum))
+    for content in (whole[:-300], b"no archive", whole[:10] + bytes(200), *unread):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="is damaged behind its hash.*Get it again"):
             read_archive(path, official._replace(sha256=hashlib.sha256(content).hexdigest()))

@@ -1,5 +1,6 @@
 """Addresses that are hard to read, and servers that lead astray; none touches the internet."""
 
+import re
 import shutil
 import socket
 import socketserver
@@ -139,6 +140,14 @@ LOCAL = [
     "169.254.169.254",  # link-local: the metadata of a cloud's machine
     "fe80::1%eth0",
     "100.64.0.1",  # shared by the customers of a provider
+    "224.0.0.1",  # to all in the network
+    "ff02::1",
+    "fec0::1",  # site-local, the private network of old
+    "64:ff9b::a9fe:a9fe",  # 169.254.169.254 by NAT64
+    "64:ff9b:1::a9fe:a9fe",
+    "2002:7f00:1::",  # 127.0.0.1 by 6to4
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2",  # Teredo
+    "::127.0.0.1",
 ]
 
 
@@ -169,9 +178,12 @@ def test_a_name_with_a_public_and_a_local_address_is_not_followed(internet):
         fetch("http://public.example/", max_bytes=100)
 
 
-def test_a_public_address_in_the_clothes_of_ipv6_is_public(internet):
+@pytest.mark.parametrize(
+    "address", ["::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::", "2606:4700::1111"]
+)
+def test_a_public_address_of_ipv6_is_public(internet, address):
     internet("router.example", ["192.168.1.1"], secret)
-    internet("public.example", ["::ffff:8.8.8.8"], redirecting("http://router.example/"))
+    internet("public.example", [address], redirecting("http://router.example/"))
     with pytest.raises(OSError, match="'router.example', which is in the local network"):
         fetch("http://public.example/", max_bytes=100)
 
@@ -183,6 +195,16 @@ def test_the_second_redirection_is_watched_as_the_first(internet):
     with pytest.raises(OSError, match="'router.example', which is in the local network"):
         fetch("http://public.example/", max_bytes=100)
     assert internet.asked == [PUBLIC, "8.8.8.8"]
+
+
+@pytest.mark.parametrize("first", ["127.0.0.1", "192.168.1.1"])
+def test_a_local_server_leads_over_a_public_one_to_no_local_one(internet, first):
+    internet("metadata.example", ["169.254.169.254"], secret)
+    internet("evil.example", [PUBLIC], redirecting("http://metadata.example/"))
+    internet("mine.example", [first], redirecting("http://evil.example/"))
+    with pytest.raises(OSError, match="'metadata.example', which is in the local network"):
+        fetch("http://mine.example/", max_bytes=100)
+    assert internet.asked == [first, PUBLIC]
 
 
 def test_a_name_that_changes_its_address_is_connected_to_where_it_was_checked(
@@ -266,7 +288,12 @@ def test_a_redirection_to_a_bad_address_is_an_error_of_the_server(serve, target,
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.1", "2130706433", "localhost", "router", "a.local"]
+    "host",
+    [
+        *("127.0.0.1", "127.0.0.1.", "127.1", "2130706433", "0x7f.1", "[64:ff9b::a9fe:a9fe]"),
+        *("localhost", "localhost.", "router", "metadata.google.internal.", "a.local", "nas.lan"),
+        *("fritz.box", "a.home.arpa", "a.home", "a.intranet", "a.corp", "a.localdomain"),
+    ],
 )
 def test_behind_a_proxy_a_public_server_leads_to_no_local_one(serve, monkeypatch, host):
     """The proxy looks the names up, so that only what can be told from a name is held back."""
@@ -278,7 +305,8 @@ def test_behind_a_proxy_a_public_server_leads_to_no_local_one(serve, monkeypatch
 
     monkeypatch.setenv("http_proxy", serve(proxy).removesuffix("/file"))
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(OSError, match=f"'{host}', which is in the local network"):
+    name = re.escape(host.strip("[]"))
+    with pytest.raises(OSError, match=f"'{name}', which is in the local network"):
         fetch("http://public.example/", max_bytes=100)
     assert asked == ["http://public.example/"]
 

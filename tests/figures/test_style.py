@@ -99,6 +99,24 @@ def test_figures_ignore_the_readers_style(tmp_path):
     assert np.abs(dark.astype(int) - shown).mean() < 1  # the notebook's picture has a palette
 
 
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
+    """A limit on the size of files stands in for the full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    path = tmp_path / "figure.png"
+    style.save_png(plot_history(history(5)), path)
+    old = path.read_bytes()
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="cannot write .*figure.png: .*is kept. Make room"):
+            style.save_png(plot_history(history(6)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]
+    style.save_png(plot_history(history(6)), path)  # after room is made
+    assert path.read_bytes() != old
+
+
 def test_pyplot_holds_no_figure():
     from matplotlib import pyplot
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sample_records import write_record
 
+from utils.data.cifar_archive import CONTENT_HASH, SOURCES
 from utils.records import read as records
 from utils.records.choose import reported_record
 from utils.records.pages import make_blocks
@@ -27,6 +28,9 @@ MEASURED = {
     "flip_averaged": {"correct": 905, "accuracy": 0.905},
 }
 
+OFFICIAL = {"data.source": SOURCES[2], "data.content_hash": CONTENT_HASH, "images": 10_000}
+OFFICIAL |= {"data.train_images": 50_000}
+
 
 def test_the_record_of_2019_is_what_the_submission_printed():
     record = read_record(SUBMISSION)
@@ -42,6 +46,19 @@ def test_a_sound_record_is_read(tmp_path):
     assert record.model == "ResNet20v2"
     assert record.history[1]["val_accuracy"] == 0.9
     assert record.label == "one-cycle; quick profile, CPU: not the full result"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        OFFICIAL,
+        {"data.source": f"{SOURCES[0]}, subset of 2,000 + 1,000 images"},
+        {"data.source": f"{SOURCES[0]}, tested on 1,000 held-out training images"},
+        OFFICIAL | {"data.source": f"{SOURCES[0]}, subset of 50,000 + 10,000 images"},
+    ],
+)
+def test_the_official_images_and_parts_of_them_are_told_apart(tmp_path, changes):
+    assert read_record(write_record(tmp_path / "official", **changes)).on_cifar10
 
 
 @pytest.mark.parametrize(
@@ -67,6 +84,22 @@ def test_a_sound_record_is_read(tmp_path):
         ({"device": None}, ["device is null.*named `source`"]),
         ({"data.train_images": None}, ["data.train_images is null"]),
         ({"weights": {}}, ["weights.sha256 is missing"]),
+        ({"data.source": SOURCES[0]}, ["data.content_hash is 000", f"archive' has {CONTENT_HASH}"]),
+        (
+            {"data.content_hash": CONTENT_HASH},
+            [r"data.source is .*\(PNG\), but its con"],
+        ),
+        ({**OFFICIAL, "data.train_images": 2000}, ["data.train_images is 2000", "has 50000"]),
+        ({**OFFICIAL, "images": 1000}, ["data.test_images is 1000", "has 10000"]),
+        ({"measured": [MEASURED | {"source": SOURCES[3]}]}, [r"measured\[0\].content_hash is 111"]),
+        (
+            {"measured": [MEASURED | {"content_hash": CONTENT_HASH}]},
+            [r"measured\[0\].source is CIFAR-10, image folder \(JPEG\), but"],
+        ),
+        (
+            {"measured": [MEASURED | {"source": SOURCES[1], "content_hash": CONTENT_HASH}]},
+            [r"measured\[0\].images is 1000, but 'CIFAR-10, official batches' has 10000"],
+        ),
         ({"measured": [MEASURED | {"accuracy": 0.5}]}, [r"measured\[0\].accuracy is 0.5", "0.9"]),
         ({"measured": [MEASURED | {"correct": None}]}, [r"measured\[0\].correct is wrong: None"]),
     ],

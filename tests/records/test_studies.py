@@ -99,14 +99,14 @@ def test_runs_are_compared_on_every_test_set(two_test_sets):
     assert study.title == "What a copy costs" and len(study.results) == 2
     lines = study_table(study).splitlines()
     # The same images are one column, whatever the source is called.
-    heading = "| what | CIFAR-10, image folder (JPEG) | CIFAR-10, official archive |"
+    heading = "| what | CIFAR-10, image folder (JPEG) | CIFAR-10, image folder (PNG) |"
     assert lines[:2] == [heading, "| --- | --- | --- |"]
     assert lines[2] == (
         "| trained on CIFAR-10, image folder (JPEG) | 81.00 % "
         "| 82.00 %, with mirror image 82.00 % |"
     )
     assert lines[3] == (
-        "| trained on CIFAR-10, official archive | 80.00 %, with mirror image 80.00 % | 85.00 % |"
+        "| trained on CIFAR-10, image folder (PNG) | 80.00 %, with mirror image 80.00 % | 85.00 % |"
     )
     low, high = difference_interval((800, 1000), (810, 1000))
     first = f"-1.00 ({100 * low:+.2f} to {100 * high:+.2f})"

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -81,6 +82,21 @@ def test_another_hash_is_refused_with_both(model, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="SHA-256"):
         weights.read_weights(path, found)
+
+
+def test_what_is_judged_is_what_is_loaded(model, tmp_path, monkeypatch):
+    """Another file takes the place of the right one behind the first look at it."""
+    path, read = tmp_path / "weights.npz", Path.read_bytes
+    right = weights.save_weights(model, path)
+
+    def read_and_replace(place):
+        content = read(place)
+        np.savez(place, **{"evil/weight": np.ones(3)})
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_replace)
+    arrays = weights.read_weights(path, right["sha256"])
+    assert "evil/weight" not in arrays and "logits/bias" in arrays
 
 
 def test_a_record_with_damaged_weights_is_refused(model, tmp_path):

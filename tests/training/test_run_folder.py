@@ -116,17 +116,36 @@ def test_only_damaged_checkpoints_are_refused_and_kept(tmp_path):
     assert names(tmp_path) == before and len(read_history(tmp_path / "history.csv")) == 4
 
 
-def test_a_checkpoint_without_a_hash_in_its_name_is_used(tmp_path):
-    """As left by a crash between the two names, and by earlier versions."""
+def test_a_checkpoint_without_a_hash_in_its_name_is_never_used(tmp_path):
+    """Nothing tells whether it is whole."""
     write_history(tmp_path, rows(4))
     save_checkpoint(make_model(3.0), tmp_path, 3)
-    save_checkpoint(make_model(4.0), tmp_path, 4).rename(tmp_path / "checkpoint-0004.weights.h5")
-    model = make_model(9.0)
-    assert len(restore(model, tmp_path)) == 4
-    assert model.get_weights()[1] == [4.0]
-    (tmp_path / "checkpoint-0004.weights.h5").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"checkpoint-0004\.weights\.h5 does not fit"):
+    newest = save_checkpoint(make_model(4.0), tmp_path, 4)
+    plain = newest.rename(tmp_path / "checkpoint-0004.weights.h5")
+    model, said = make_model(9.0), []
+    assert len(restore(model, tmp_path, said.append)) == 3
+    assert model.get_weights()[1] == [3.0]
+    assert said[0].startswith("checkpoint-0004.weights.h5 is damaged; going on from checkpoint-000")
+    write_history(tmp_path, rows(4))
+    for other in tmp_path.glob("checkpoint-0003-*"):
+        other.unlink()
+    with pytest.raises(ValueError, match=r"0004\.weights\.h5 cannot be used.*Restore a checkpoint"):
         restore(model, tmp_path)
+    plain.rename(newest)  # the remedy
+    assert len(restore(model, tmp_path)) == 4 and model.get_weights()[1] == [4.0]
+
+
+def test_a_crash_before_the_hash_is_in_the_name_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    write_history(tmp_path, rows(4))
+    before = save_checkpoint(make_model(3.0), tmp_path, 3)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run_folder, "_hash_digits", Mock(side_effect=KeyboardInterrupt))
+        save_checkpoint(make_model(4.0), tmp_path, 4)
+    assert names(tmp_path) == [before.name, "checkpoint.weights.h5", "history.csv"]
+    model = make_model(9.0)
+    assert len(restore(model, tmp_path)) == 3 and model.get_weights()[1] == [3.0]
+    newest = save_checkpoint(make_model(5.0), tmp_path, 4)
+    assert names(tmp_path) == [before.name, newest.name, "history.csv"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +208,7 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path, share):
     _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * first.stat().st_size), hard))
     try:
-        with pytest.raises(OSError, match="cannot write .*checkpoint-0002.*Make room"):
+        with pytest.raises(OSError, match="cannot write .*checkpoint.*Make room"):
             save_checkpoint(model, tmp_path, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

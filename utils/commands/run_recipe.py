@@ -53,7 +53,8 @@ def run_recipe(
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.dataset.Dataset`.
         folder: path of the run, for example `runs/one-cycle-seed-0`; its name names the run.
-        profile: str, stored in the record.
+        profile: str, stored in the record if this call trains; see
+            `utils.records.write.make_record`.
         seed: int, of weights, data order and augmentation.
         validation: str, what the test part of `dataset` is.
         precision: Keras dtype policy; by default that of the run begun in `folder`, else the
@@ -78,7 +79,8 @@ def run_recipe(
         model = build_model(recipe, dataset.x_train, seed=seed, dtype=precision)
         return compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
 
-    options = {"seed": seed, "report": lambda x: print(x, flush=True), "say_time_left": True}
+    options = {"seed": seed, "profile": profile, "say_time_left": True}
+    options["report"] = lambda line: print(line, flush=True)
     with distributed(names):
         model = build()
         rows = fit(model, recipe, dataset, folder, **options)

@@ -4,7 +4,7 @@ import difflib
 import os
 from pathlib import Path
 
-from utils.data.cifar_archive import BINARY, PYTHON, read_archive, read_batches
+from utils.data.cifar_archive import BINARY, PYTHON, read_archive, read_batches, source_text
 from utils.data.dataset import CIFAR10_CLASSES, Dataset
 from utils.data.file_kind import kind_at
 from utils.data.folder_hints import content_listing, folder_hints, renamed_batches
@@ -108,7 +108,7 @@ def _load_file(path):
         except ValueError as error:
             errors.append(str(error))
         else:
-            return Dataset(*arrays, CIFAR10_CLASSES, _source_text(edition, "archive"))
+            return Dataset(*arrays, CIFAR10_CLASSES, source_text(edition, "archive"))
     errors.append("If it holds images of your own, unpack it and give the folder.")
     raise ValueError("\n".join(errors))
 
@@ -130,14 +130,8 @@ def find_official(folder):
         # Unlike pathlib, os.path takes a folder that may not be entered for one without files.
         for path in [folder / name for name in (*archives, edition.archive)]:
             if os.path.isfile(path):
-                found.append((path, read_archive, edition, _source_text(edition, "archive")))
+                found.append((path, read_archive, edition, source_text(edition, "archive")))
         for path in [folder / name for name in (*folders, edition.folder, ".")]:
             if any(os.path.isfile(path / name) for name, _ in edition.batches):
-                found.append((path, read_batches, edition, _source_text(edition, "batches")))
+                found.append((path, read_batches, edition, source_text(edition, "batches")))
     return found
-
-
-def _source_text(edition, what):
-    """The source of a `Dataset`; the Python edition needs no mention, since it is the usual one."""
-    binary = "binary " if edition.name == "binary" else ""
-    return f"CIFAR-10, official {binary}{what}"

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from utils.data import shapes
-from utils.data.cifar_archive import PYTHON, read_archive
+from utils.data.cifar_archive import PYTHON, read_archive, source_text
 from utils.data.dataset import CIFAR10_CLASSES, Dataset
 from utils.data.download import download
 from utils.data.local_source import KERAS_ARCHIVES, find_official, load_local
@@ -104,7 +104,7 @@ def _load_official(timeout, report):
             timeout=timeout,
             report=report,
         )
-        return Dataset(*read_archive(path, PYTHON), CIFAR10_CLASSES, "CIFAR-10, official archive")
+        return Dataset(*read_archive(path, PYTHON), CIFAR10_CLASSES, source_text(PYTHON, "archive"))
     except OSError as error:
         tried.append(f"Download: {error}")
     raise SourceUnavailableError(

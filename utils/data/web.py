@@ -3,13 +3,14 @@
 `urllib.request` follows redirections to wherever they lead, reads their bodies whole, and waits for
 every piece of an answer anew. Here a redirection stays on the web: a page out there must not make
 this machine ask its own services, its router or a cloud's metadata server, nor by a name that the
-page's owner points there. An address that the user gives is asked wherever it is.
+page's owner points there. An address that the user gives is asked wherever it is, and leads on in
+the local network until a public server was asked. Behind a proxy, which looks the names up, only
+what `utils.data.public_hosts.seems_public` can tell is held back.
 """
 
 import contextlib
 import functools
 import http.client
-import ipaddress
 import queue
 import re
 import socket
@@ -19,6 +20,7 @@ import urllib.request
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
+from utils.data.public_hosts import is_public, seems_public
 from utils.location import shown
 
 # Servers such as Wikimedia's refuse the name that Python gives itself.
@@ -145,20 +147,19 @@ def _follow(address, timeout, guard):
 
 
 class _Guard:
-    """Knows whether the first server is a public one, and the socket that is open now."""
+    """Knows whether a public server was asked on the way, and the socket that is open now."""
 
     def __init__(self):
-        self.public = self.socket = None
+        self.public, self.socket = False, None
 
     def admit(self, host, all_public, any_public):
-        """Raises OSError if a public server has redirected to one that is not."""
-        if self.public is None:
-            self.public = any_public
-        elif self.public and not all_public:
+        """Raises OSError if a public server has led, over however many others, to a local one."""
+        if self.public and not all_public:
             raise OSError(
                 f"it redirects to {shown(host)}, which is in the local network. Give that address "
                 "itself if it is yours"
             )
+        self.public = self.public or any_public
 
     def stop(self):
         with contextlib.suppress(OSError, AttributeError):  # closed already, or never opened
@@ -189,7 +190,7 @@ class _Connection(http.client.HTTPConnection):
         else:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
             addresses = [place[0] for *_, place in found]
-            public = [_is_public(address) for address in addresses]
+            public = [is_public(address) for address in addresses]
             self.guard.admit(self.host, all(public), any(public))
             self.sock = _Socket(fileno=_connect(addresses, self.port, self.timeout).detach())
             self.sock.settimeout(self.timeout)
@@ -225,7 +226,7 @@ class _WebHandler(urllib.request.HTTPSHandler):
         connection.guard, connection.proxied = self.guard, request.host != asked
         if connection.proxied:  # the proxy looks the name up, where we cannot see it
             name = urlsplit(f"//{asked}").hostname
-            self.guard.admit(name, _seems_public(name), _seems_public(name))
+            self.guard.admit(name, seems_public(name), seems_public(name))
         return connection
 
 
@@ -235,17 +236,3 @@ def _connect(addresses, port, timeout):
         with contextlib.suppress(OSError):
             return socket.create_connection((address, port), timeout)
     return socket.create_connection((addresses[-1], port), timeout)
-
-
-def _is_public(address):
-    """Whether an IP address, as text, is one of the internet at large."""
-    return ipaddress.ip_address(address).is_global
-
-
-def _seems_public(host):
-    """What can be told of a host that a proxy looks up."""
-    with contextlib.suppress(ValueError):
-        return _is_public(host)
-    with contextlib.suppress(OSError):  # 127.1 and 2130706433 are ways to write 127.0.0.1
-        return _is_public(socket.inet_ntoa(socket.inet_aton(host)))
-    return "." in host and not host.lower().endswith((".localhost", ".local", ".internal"))

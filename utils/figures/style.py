@@ -24,6 +24,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from utils.atomic import replacing
+
 BLACK, GRAY = "#000000", "#8c8c8c"
 ORANGE, SKY, GREEN, BLUE = "#e69f00", "#56b4e9", "#009e73", "#0072b2"
 VERMILION, PURPLE = "#d55e00", "#cc79a7"
@@ -96,13 +98,18 @@ def save_png(figure, path, **texts):
 
     Args:
         figure: a `Figure`.
-        path: file name or `pathlib.Path`.
+        path: file name or `pathlib.Path`; written whole or not at all.
         **texts: more texts to keep in the file, by keyword; `read_texts` returns them.
+
+    Raises:
+        OSError: when the file cannot be written, naming it and the reason.
     """
     notes = PngInfo()
     for keyword, text in ({"Description": figure.description} | texts).items():
         notes.add_itxt(keyword, text)
-    _render(figure).save(path, "png", optimize=True, pnginfo=notes)
+    content = _encode(_render(figure), "png", optimize=True, pnginfo=notes)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_texts(path):

@@ -13,6 +13,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from utils.data.cifar_archive import CONTENT_HASH, IMAGES, SOURCES
 from utils.records.intervals import wilson_interval
 from utils.training.epoch_log import REDO
 
@@ -86,6 +87,7 @@ def check_agreement(record):
         ("best_epoch.epoch", run["best_epoch"]["epoch"], log, best["epoch"], 0),
         ("best_epoch.accuracy", run["best_epoch"]["accuracy"], log, best["val_accuracy"], close),
     ]
+    checks += _images("data", run["data"], ("train_images", "test_images"))
     if "flip_averaged" in run:
         checks += _shares("flip_averaged", run["flip_averaged"], images, close)
     for number, one in enumerate(run.get("measured", [])):
@@ -93,6 +95,7 @@ def check_agreement(record):
         checks += _shares(field, one, one["images"], close_there)
         mirrored = one["flip_averaged"]
         checks += _shares(f"{field}.flip_averaged", mirrored, one["images"], close_there)
+        checks += _images(field, one, (None, "images"))
     if run["starts"] is not None:  # null where the record was transcribed
         checks += _starts(run)
     if record.ships_weights:
@@ -107,6 +110,19 @@ def check_agreement(record):
 def _shares(field, part, images, close):
     share = part["correct"] / images
     yield f"{field}.accuracy", part["accuracy"], f"{field}.correct / images is", share, close
+
+
+def _images(field, part, counts):
+    """Whole and official in source and hash alike, or in neither; a part of it names its size."""
+    source, content = part["source"], part["content_hash"]
+    if source in SOURCES and content is not None:  # null where the record was transcribed
+        origin = f"the content of {source!r} has"
+        yield f"{field}.content_hash", content, origin, CONTENT_HASH, 0
+        for name, count in zip(counts, IMAGES, strict=True):
+            if name:
+                yield f"{field}.{name}", part[name], f"{source!r} has", count, 0
+    elif content == CONTENT_HASH and not source.startswith(SOURCES):  # a subset may be all of it
+        yield f"{field}.source", source, "its content_hash is that of", " or ".join(SOURCES), 0
 
 
 def _starts(run):

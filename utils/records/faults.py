@@ -1,4 +1,16 @@
-"""Reads the record of `make faults`, and renders it as the README's table of what is survived."""
+"""Reads the record of `make faults`, and renders it as the README's table of what is survived.
+
+What counts as survived, by group:
+
+- kills, repeats: the run ends like an undisturbed one, to the last bit.
+- files: a damaged file ends in an error that names it, in the checkpoint before, or in the same
+  value as the whole one.
+- disk: the old file stays, the error says what and where, and all goes on when there is room.
+- memory: the error names a batch size to try, and the work goes on with it.
+- fuzz: an input ends within five seconds, in a value or in an error of ours, without a crash,
+  foreign code or a write where none belongs. The value is compared with nothing.
+- hostile: as fuzz, with what the tests that are run by name demand beside.
+"""
 
 from pathlib import Path
 
@@ -15,7 +27,8 @@ NONE_YET = "*No fault is on record yet; `make faults` tries them.*"
 GROUPS = {  # of faults, as README names them
     "kills": "a training is killed at a random moment, and started again",
     "files": "a file is torn, flipped bit by bit, or another one",
-    "disk": "the disk is full",
+    "disk": "the disk is full, or a limit on the size of files is reached",
+    "memory": "a device says that it has no room for a batch",
     "fuzz": "senseless input",
     "hostile": "files and servers that mean harm",
     "repeats": "the same training again, undisturbed",

@@ -7,6 +7,7 @@ that of the record.
 """
 
 import hashlib
+import io
 from pathlib import Path
 
 import keras
@@ -83,14 +84,15 @@ def read_weights(path, sha256):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {RESTORE}.")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()  # once: what is judged is what is loaded
+    found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ValueError(
             f"{path} has SHA-256 {found}, but its record says {sha256}: the file is damaged or "
             f"belongs to another run; {RESTORE}."
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive can raise nearly anything
         raise ValueError(f"{path} is no archive of arrays ({error}); {RESTORE}.") from None

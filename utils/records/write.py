@@ -57,7 +57,10 @@ def make_record(
         model: the trained `keras.Model`.
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.dataset.Dataset` it was trained and evaluated on.
-        profile: str.
+        profile: str, under which settings this program runs: `"full"`, `"quick"` or `"smoke"` in
+            the notebook, `"shell"` or `"study"` for a command. Where the last start names its own
+            profile, that one is recorded: a notebook that loads a complete run of the very same
+            recipe records it as the shell's, which trained it.
         seed: int.
         starts: list of dicts from `utils.training.run_folder.read_starts`, at least one.
         validation: str, what the val columns were measured on.
@@ -76,14 +79,15 @@ def make_record(
             f"The history has {len(rows)} epochs and the recipe {recipe.epochs}; only a complete "
             f"run has a record. Resume it with utils.training.fit.fit."
         )
+    origin = _origin(starts)
     record = {
         "name": name,
-        "profile": profile,
+        "profile": starts[-1].get("profile", profile),
         "full_result": is_full_result(recipe, dataset),
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
         "data": _data(dataset, validation),
-        **_origin(starts),
+        **origin,
         "backend": keras.backend.backend(),
         "precision": model.get_layer("stem_conv").dtype_policy.name,
         "parameters": model.count_params(),

@@ -82,13 +82,15 @@ class StartLog(keras.callbacks.Callback):
     Args:
         folder: `pathlib.Path` of the run.
         epoch: int >= 1, the first epoch of this start.
+        profile: str, under which settings it was started, or None to leave that open.
     """
 
     async_safe = True  # on a GPU Keras need not wait for each step because of this callback
 
-    def __init__(self, folder, epoch):
+    def __init__(self, folder, epoch, profile=None):
         super().__init__()
         self.folder, self.epoch, self.begin = folder, epoch, None
+        self.profile = {} if profile is None else {"profile": profile}
 
     def on_train_begin(self, logs=None):
         self.begin = time.perf_counter()
@@ -104,7 +106,7 @@ class StartLog(keras.callbacks.Callback):
         if self.devices > 1:
             device += f", {self.devices} of them"
         start |= {"device": device, "versions": runtime.versions()}
-        start |= {"settings": runtime.settings}
+        start |= {"settings": runtime.settings, **self.profile}
         run_folder.add_start(self.folder, {**start, "git_commit": git_commit()})
 
 

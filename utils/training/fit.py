@@ -18,7 +18,7 @@ from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
 from utils.training.recipe_schedule import schedule_values
 
 
-def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=False):
+def fit(model, recipe, dataset, folder, *, seed=0, profile=None, report=print, say_time_left=False):
     """Trains a compiled model, or goes on where an interrupted run in `folder` stopped.
 
     Args:
@@ -29,6 +29,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
         folder: path; receives `plan.json`, `starts.json`, `history.csv` and the
             last two checkpoints.
         seed: int, seed of data order and augmentation.
+        profile: str, under which settings this start is made, for `starts.json`; None says nothing.
         report: function that prints a line.
         say_time_left: bool; each epoch's line ends with the time the rest will take.
 
@@ -69,7 +70,8 @@ def fit(model, recipe, dataset, folder, *, seed=0, report=print, say_time_left=F
         log = EpochLog(folder, batches, *schedules, seed, rows, report, say_time_left)
         live = Progress()
         # The line of progress first: at an epoch's end it is taken away before the log prints.
-        callbacks = [StepProgress(batches.batch_size, live), log, StartLog(folder, len(rows) + 1)]
+        start = StartLog(folder, len(rows) + 1, profile)
+        callbacks = [StepProgress(batches.batch_size, live), log, start]
         try:
             with batches_of(batches.batch_size, lambda half: _smaller(half, recipe, folder, rows)):
                 model.fit(

@@ -114,8 +114,8 @@ def restore(model, folder, report=print):
     if not whole:
         names = ", ".join(checkpoint.name for checkpoint in checkpoints)
         raise ValueError(
-            f"{folder}: {names} cannot be used: what is in it is not what was written. Restore "
-            f"a checkpoint, or delete the folder to train anew."
+            f"{folder}: {names} cannot be used: what is in it does not have the hash that its name "
+            f"ends in. Restore a checkpoint, or delete the folder to train anew."
         )
     epoch = _epoch_of(whole[-1])
     if len(rows) < epoch:
@@ -165,7 +165,7 @@ def add_start(folder, start):
     Args:
         folder: `pathlib.Path` of an existing folder.
         start: dict of plain values: `epoch` (the first of this start), `compile_seconds`,
-            `device`, `versions`, `settings`, `git_commit`.
+            `device`, `versions`, `settings`, `git_commit`, and `profile` where it is known.
     """
     write_json(folder / "starts.json", [*read_starts(folder), start])
 
@@ -174,7 +174,8 @@ def save_checkpoint(model, folder, epoch):
     """Saves weights and optimizer state after an epoch; keeps the checkpoint before, too.
 
     The name ends in the first digits of the content's SHA-256, so that a damaged file is told from
-    a whole one before it is opened.
+    a whole one before it is opened. A crash before it has that name leaves `checkpoint.weights.h5`,
+    which nobody reads and the next checkpoint replaces.
 
     Args:
         model: `keras.Model` with a built optimizer.
@@ -187,11 +188,10 @@ def save_checkpoint(model, folder, epoch):
     Raises:
         OSError: when it cannot be written; the checkpoints that were there are kept.
     """
-    plain = folder / f"checkpoint-{epoch:04d}.weights.h5"
+    plain = folder / "checkpoint.weights.h5"
     with replacing(plain) as temporary:
         _take_room(temporary, [*model.variables, *model.optimizer.variables])
         model.save_weights(temporary, overwrite=True)
-    # A crash at this point leaves a whole checkpoint whose name has no hash: it is used unchecked.
     path = folder / f"checkpoint-{epoch:04d}-{_hash_digits(plain)}.weights.h5"
     plain.replace(path)
     others = sorted(folder.glob("checkpoint-*.weights.h5"))
@@ -229,9 +229,13 @@ def _hash_digits(path):
 
 
 def _is_whole(checkpoint):
-    """Whether a checkpoint has the content it was written with, as far as its name tells."""
-    _, _, *digits = checkpoint.name.split(".")[0].split("-")
-    return checkpoint.is_file() and (not digits or digits[0] == _hash_digits(checkpoint))
+    """Whether a checkpoint has the content it was written with, which its name tells.
+
+    Keras then opens the file anew, since it loads from nothing but a path; `locked` keeps other
+    trainings away in between.
+    """
+    digits = checkpoint.name.split(".")[0].split("-")[-1]
+    return checkpoint.is_file() and digits == _hash_digits(checkpoint)
 
 
 def write_json(path, content):
