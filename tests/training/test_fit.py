@@ -1,7 +1,8 @@
 """Training: exact resume, the log on disk, the order of the data, the loss, the schedules."""
 
 import csv
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -67,8 +68,8 @@ def straight(dataset, tmp_path_factory):
     return folder, *train(dataset, folder)
 
 
-def test_log_has_a_line_an_epoch_on_screen_and_on_disk(straight):
-    folder, _, rows, lines = straight
+def test_log_has_a_line_an_epoch_on_screen_and_on_disk(dataset, straight):
+    folder, model, rows, lines = straight
     assert lines == [EPOCH_HEADER, *map(format_epoch_row, rows)]
     with (folder / "history.csv").open() as file:
         stored = list(csv.DictReader(file))
@@ -79,7 +80,24 @@ def test_log_has_a_line_an_epoch_on_screen_and_on_disk(straight):
     assert len(rate) == 9  # 3 epochs of 3 steps
     assert [row["learning_rate_first"] for row in rows] == rate[[0, 3, 6]].tolist()
     assert [row["learning_rate_last"] for row in rows] == rate[[2, 5, 8]].tolist()
+    assert [row["momentum_first"] for row in rows] == momentum[[0, 3, 6]].tolist()
     assert [row["momentum_last"] for row in rows] == momentum[[2, 5, 8]].tolist()
+    found = model.evaluate(dataset.x_test, dataset.y_test, return_dict=True, verbose=0)
+    assert rows[-1]["val_loss"] == pytest.approx(found["loss"], abs=1e-5)
+    assert rows[-1]["val_accuracy"] == pytest.approx(found["accuracy"], abs=1e-5)
+    plan = {"recipe": run_folder.as_json(asdict(RECIPE)), "seed": 1, "precision": "float32"}
+    plan |= {"content_hash": dataset.content_hash, "backend": keras.backend.backend()}
+    assert json.loads((folder / "plan.json").read_text()) == plan
+
+
+def test_by_default_lines_are_printed_without_the_time_left_and_the_seed_is_0(
+    dataset, tmp_path, capsys
+):
+    recipe = replace(RECIPE, epochs=2)
+    rows = fit(network(recipe, dataset), recipe, dataset, tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [EPOCH_HEADER, *map(format_epoch_row, rows)]
+    assert json.loads((tmp_path / "plan.json").read_text())["seed"] == 0
 
 
 @pytest.mark.parametrize("crash_before_checkpoint", [False, True])
@@ -104,6 +122,7 @@ def test_interrupted_run_resumes_to_the_same_bit(
             train(dataset, tmp_path, stop_after_lines=2)
     model, rows, lines = train(dataset, tmp_path)
     assert lines[0] == "Resuming after epoch 1 of 3."
+    assert lines[1:] == [EPOCH_HEADER, *map(format_epoch_row, rows)]
     assert without_seconds(rows) == without_seconds(expected_rows)
     with (tmp_path / "history.csv").open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3]
@@ -140,6 +159,7 @@ def test_rerun_after_an_interrupt_keeps_the_state_of_loss_scaling(tmp_path):
 
     with pytest.raises(Interrupted):
         fit(model, recipe, dataset, tmp_path, seed=1, report=interrupt)
+    assert run_folder.planned_precision(tmp_path) == "mixed_float16"
     variables = len(model.optimizer.variables)
     model.optimizer.dynamic_scale.assign(1.0)
     rows = fit(model, recipe, dataset, tmp_path, seed=1, report=lambda line: None)
@@ -156,6 +176,7 @@ def test_complete_run_is_loaded_and_not_repeated(dataset, straight):
     before = (folder / "history.csv").read_text()
     model, rows, lines = train(dataset, folder)
     assert "complete run of 3 epochs" in lines[0]
+    assert lines[1:] == [EPOCH_HEADER, *map(format_epoch_row, rows)]
     assert rows == expected_rows and (folder / "history.csv").read_text() == before
     for ours, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
