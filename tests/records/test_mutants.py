@@ -54,7 +54,7 @@ def test_a_sample_repeats_and_answers_are_taken_over(monkeypatch):
 @pytest.mark.parametrize(
     ("running", "left"),
     [
-        ("utils.training.fit.x_fit__mutmut_1", ["quick", "slow"]),
+        ("a.b.x__mutmut_1", ["quick", "slow"]),
         ("list_all_tests", ["endless", "slow", "quick"]),  # mutmut forgets what is missing here
         ("stats", ["endless", "slow", "quick"]),
     ],
