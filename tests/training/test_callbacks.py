@@ -102,17 +102,15 @@ def augmented_by_epoch(tmp_path, epochs, seed=3):
     model = keras.Model(inputs, augment(inputs))
     model.compile("sgd", "mse")
 
-    class NoBatches:
-        def set_epoch(self, epoch):
-            pass
-
-    log = EpochLog(tmp_path, NoBatches(), [], [], seed, [])
+    selected = []  # for batches that are read by their number, as on JAX
+    log = EpochLog(tmp_path, SimpleNamespace(set_epoch=selected.append), [], [], seed, [])
     log.set_model(model)
     images = np.random.default_rng(0).random((64, 8, 8, 3), dtype="float32")
     draws = []
     for epoch in epochs:
         log.on_epoch_begin(epoch)
         draws.append(keras.ops.convert_to_numpy(augment(images, training=True)))
+    assert selected == list(epochs)
     return draws
 
 
