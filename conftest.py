@@ -27,10 +27,11 @@ def pytest_collection_modifyitems(items):
     """Skips the tests on real images unless ASSIGNMENT_DATA names a folder with them.
 
     Where a fault is planted (`make mutants`), the fastest tests come first, because one that fails
-    is enough, and those that exceed the time for a mutant are left out.
+    is enough, and those that exceed the time for a mutant are left out. Not while mutmut lists the
+    tests or times them, because it would forget those that are missing then, for all mutants.
     """
     times = Path("mutmut-stats.json")
-    if "MUTANT_UNDER_TEST" in os.environ and times.exists():
+    if "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", "") and times.exists():
         seconds = json.loads(times.read_text())["duration_by_test"]
         items.sort(key=lambda item: seconds.get(item.nodeid, 0))
         ends = itertools.accumulate(seconds.get(item.nodeid, 0) for item in items)

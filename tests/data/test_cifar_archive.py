@@ -52,6 +52,23 @@ def test_images_and_labels_come_back(tmp_path, read, edition):
     assert all(part.flags.c_contiguous for part in result)
 
 
+@READERS
+def test_where_openssl_allows_no_md5_for_security_the_files_are_read_all_the_same(
+    tmp_path, monkeypatch, read
+):
+    """As on machines in FIPS mode."""
+    new = hashlib.new
+
+    def strict(name, content, usedforsecurity=True):
+        if name == "md5" and usedforsecurity:
+            raise ValueError("[digital envelope routines] unsupported")
+        return new(name, content)
+
+    official = write_fake(tmp_path, make_batches()[0])
+    monkeypatch.setattr(hashlib, "new", strict)
+    assert len(read(place(tmp_path, read, official), official)) == 4
+
+
 def test_pickles_of_python_3_are_read_too(tmp_path):
     contents, images, labels = make_batches()
     rows = images[0].transpose(0, 3, 1, 2).reshape(PER_BATCH, 3072)

@@ -104,6 +104,25 @@ def test_the_number_of_pixels_is_width_times_height():
         decode_image(content, "a", max_pixels=29)
 
 
+def test_a_file_of_the_largest_size_is_read_and_a_larger_one_refused(tmp_path):
+    picture().save(tmp_path / "a", "PNG")
+    size = (tmp_path / "a").stat().st_size
+    assert read_image(tmp_path / "a", "a", max_bytes=size).format == "PNG"
+    with pytest.raises(ValueError, match=r"a has 0.0 MB, the limit is 0.0 MB. Save it smaller"):
+        read_image(tmp_path / "a", "a", max_bytes=size - 1)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_photo_with_previews_behind_it_is_a_jpeg_of_one_image(frames):
+    """As many phones write it: the multi-picture format, which Pillow calls by another name."""
+    file, preview = io.BytesIO(), Image.new("RGB", (8, 8), "blue")
+    picture().save(file, "MPO", save_all=True, append_images=[preview] * (frames - 1), **SHARP)
+    image = decode_image(file.getvalue(), "a")
+    assert (image.format, image.more) == ("JPEG", False)
+    expected = np.asarray(picture()).astype(int)
+    np.testing.assert_allclose(image.pixels.astype(int), expected, atol=12)
+
+
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "TIFF"])
 def test_what_pillow_writes_is_known_as_an_image(tmp_path, form):
     picture().save(tmp_path / "a", form)

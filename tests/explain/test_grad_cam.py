@@ -177,6 +177,28 @@ def test_a_size_that_is_none_is_refused(model, images, size):
         grad_cam(model, images, size=size)
 
 
+def test_images_without_a_channel_are_resized_to(images):
+    """The axes of height and width are what a map is resized to, whether there are channels."""
+    inputs = keras.Input((32, 20))
+    maps = layers.Conv2D(4, 3, strides=2, activation="relu")(layers.Reshape((32, 20, 1))(inputs))
+    scores = layers.Dense(10)(layers.GlobalAveragePooling2D()(maps))
+    assert grad_cam(keras.Model(inputs, scores), images[:, :, :20, 0]).shape == (7, 32, 20)
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "score-cam"])
+def test_a_layer_that_is_none_is_refused_and_an_operation_explained(model, images, method):
+    for layer in (3, "relu_of_another"):
+        with pytest.raises(ValueError, match=f"{layer}"):
+            grad_cam(model, images, 3, layer, method=method)
+    operation = keras.ops.relu(model.get_layer("stage3_block1_add").output)
+    head = model.get_layer("avg_pool")(operation)
+    other = keras.Model(model.input, model.get_layer("logits")(2 * head))
+    name = operation._keras_history.operation.name
+    one = next(one for one in other.operations if one.name == name)
+    expected = grad_cam(other, images[:2], 3, name, method=method)
+    np.testing.assert_array_equal(grad_cam(other, images[:2], 3, one, method=method), expected)
+
+
 def test_images_that_are_none_are_named(model):
     with pytest.raises(ValueError, match="^images "):
         grad_cam(model, [np.zeros((32, 32, 3)), np.zeros((16, 16, 3))])

@@ -63,6 +63,15 @@ def test_equals_the_formula(method):
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+def test_the_sign_of_eigen_cam_is_chosen_for_each_image_whatever_its_scale():
+    activations = np.random.default_rng(3).normal(size=(12, 4, 5, 6)).astype("float32")
+    activations[6:] *= 1e-3
+    maps = numpy(HOOKS["eigen-cam"](ops.convert_to_tensor(activations), None))
+    for one, map_ in zip(activations.astype("float64"), maps, strict=True):
+        expected = by_hand(one, None, "eigen-cam")
+        np.testing.assert_allclose(map_, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
 def test_for_this_head_hires_cam_is_grad_cam(model, images):
     close(grad_cam(model, images, 3, method="hires-cam", **RAW), grad_cam(model, images, 3, **RAW))
 

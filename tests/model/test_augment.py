@@ -47,6 +47,38 @@ def test_every_outcome_is_a_shift_with_nearest_fill_and_a_flip(images):
     assert len(set(found)) > 25  # the axes and the flip are drawn independently
 
 
+def test_shift_and_flip_do_without_each_other(images):
+    shifted, mirrored = augmented(images, shift=2, flip=False), augmented(images, shift=0)
+    flips = 0
+    for image, one, other in zip(images, shifted, mirrored, strict=True):
+        assert any(np.array_equal(one, v) for v in all_shifts(image, 2, False).values())
+        flips += np.array_equal(other, image[:, ::-1])
+        assert np.array_equal(other, image) or np.array_equal(other, image[:, ::-1])
+    assert 16 < flips < 48 and not np.array_equal(shifted, images)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_devices_that_share_a_batch_draw_the_numbers_of_the_whole_batch(images, monkeypatch, count):
+    """Each augments its own part; together they make what a single device makes."""
+    settings = {"shift": 4, "flip": True, "erase_probability": 0.5, "erase_fill": (0.0, 1.0)}
+    parts = []
+    for position, part in enumerate(np.split(images, count)):
+        with monkeypatch.context() as patch:
+            patch.setattr("utils.model.augment.this_replica", lambda at=position: (at, count))
+            parts.append(augmented(part, **settings))
+    np.testing.assert_array_equal(np.concatenate(parts), augmented(images, **settings))
+
+
+def test_random_numbers_do_not_depend_on_the_precision_set_for_all_layers(images):
+    settings = {"shift": 4, "erase_probability": 0.5, "erase_fill": (0.0, 1.0)}
+    expected = augmented(images, **settings)
+    keras.config.set_floatx("float16")
+    try:
+        np.testing.assert_array_equal(augmented(images, **settings), expected)
+    finally:
+        keras.config.set_floatx("float32")
+
+
 def test_shift_and_flip_can_be_switched_off(images):
     np.testing.assert_array_equal(augmented(images, shift=0, flip=False), images)
 

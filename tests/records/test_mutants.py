@@ -1,6 +1,8 @@
 """The record of `make mutants`: drawn, made, read, checked and shown as a table."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,6 +49,32 @@ def test_a_sample_repeats_and_answers_are_taken_over(monkeypatch):
     first["survivors"][1]["answer"] = "changes nothing"
     again = make_record(sample, status, first, 60.0, 1, show=lambda name: [f"- {name}"])
     assert [one["answer"] for one in again["survivors"]] == ["", "changes nothing"]
+
+
+@pytest.mark.parametrize(
+    ("running", "left"),
+    [
+        ("a.b.x__mutmut_1", ["quick", "slow"]),
+        ("list_all_tests", ["endless", "slow", "quick"]),  # mutmut forgets what is missing here
+        ("stats", ["endless", "slow", "quick"]),
+    ],
+)
+def test_a_mutant_is_given_so_many_seconds_of_its_own_tests(
+    monkeypatch, tmp_path, pytestconfig, running, left
+):
+    root = Path(__file__).parents[2]
+    conftest = pytestconfig.pluginmanager.get_plugin(str(root / "conftest.py"))
+    durations = {"endless": 9.0, "slow": 2.0, "quick": 0.5, "of another mutant": 7.0}
+    write_json(tmp_path / "mutmut-stats.json", {"duration_by_test": durations})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUTANT_UNDER_TEST", running)
+    monkeypatch.setenv("MUTANT_SECONDS", "8")
+    items = [
+        SimpleNamespace(nodeid=name, get_closest_marker=lambda mark: None)
+        for name in ("endless", "slow", "quick")
+    ]
+    conftest.pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == left
 
 
 def test_without_a_record_the_command_is_named(tmp_path):

@@ -1,12 +1,15 @@
 """What is shown within an epoch, and that each epoch draws augmentations of its own."""
 
 import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
+import pytest
 
 from utils.model.augment import Augment
-from utils.training.callbacks import EpochLog, StepProgress
+from utils.training import callbacks, run_folder
+from utils.training.callbacks import EpochLog, StartLog, StepProgress
 from utils.training.epoch_log import EPOCH_HEADER
 
 
@@ -42,26 +45,54 @@ def test_the_line_says_where_the_training_is_and_what_is_left():
     model.compile("sgd", "mse")
     x = np.zeros((32, 1), "float32")
     options = {"validation_data": (x, x), "shuffle": False, "verbose": 0}
-    model.fit(x, x, batch_size=8, epochs=2, callbacks=[Clock(), shown], **options)
+    model.fit(x, x, batch_size=8, epochs=3, callbacks=[Clock(), shown], **options)
     texts = [text for text in live.texts if "test images" not in text]
     assert texts == [
-        "epoch 1 of 2: the first step",
-        # 2 s for each of the 6, 5, 4 steps that are left; how long the test takes is not known yet.
-        "epoch 1 of 2, step 2 of 4, 4 images/s, 12 s left",
-        "epoch 1 of 2, step 3 of 4, 4 images/s, 10 s left",
-        "epoch 1 of 2, step 4 of 4, 4 images/s, 8 s left",
+        "epoch 1 of 3: the first step",
+        # 2 s for each of 10, 9, 8 steps; how long the test after an epoch takes is not known yet.
+        "epoch 1 of 3, step 2 of 4, 4 images/s, 20 s left",
+        "epoch 1 of 3, step 3 of 4, 4 images/s, 18 s left",
+        "epoch 1 of 3, step 4 of 4, 4 images/s, 16 s left",
         "",
-        "epoch 2 of 2: the first step",
-        "epoch 2 of 2, step 2 of 4, 4 images/s, 14 s left",
-        "epoch 2 of 2, step 3 of 4, 4 images/s, 12 s left",
-        "epoch 2 of 2, step 4 of 4, 4 images/s, 10 s left",
+        "epoch 2 of 3: the first step",
+        # 6, 5, 4 steps and the test after this epoch and after the next.
+        "epoch 2 of 3, step 2 of 4, 4 images/s, 32 s left",
+        "epoch 2 of 3, step 3 of 4, 4 images/s, 30 s left",
+        "epoch 2 of 3, step 4 of 4, 4 images/s, 28 s left",
+        "",
+        "epoch 3 of 3: the first step",
+        "epoch 3 of 3, step 2 of 4, 4 images/s, 14 s left",
+        "epoch 3 of 3, step 3 of 4, 4 images/s, 12 s left",
+        "epoch 3 of 3, step 4 of 4, 4 images/s, 10 s left",
         "",
     ]
-    assert any("epoch 2 of 2, test images" in text for text in live.texts)
+    tested = [text for text in live.texts if text.startswith("epoch 2 of 3, test images")]
+    assert tested == [f"epoch 2 of 3, test images, batch {batch}" for batch in (1, 2, 3, 4)]
 
 
-def test_keras_need_not_wait_for_a_step_because_of_the_line():
-    assert StepProgress.async_safe and StepProgress(8, Line()).async_safe
+def test_keras_need_not_wait_for_a_step_because_of_the_line_or_the_note_of_the_start(tmp_path):
+    assert StepProgress(8, Line()).async_safe and StartLog(tmp_path, 1).async_safe
+
+
+@pytest.mark.parametrize(("devices", "device"), [(1, "GPU (A)"), (2, "GPU (A), 2 of them")])
+def test_a_start_is_noted_once_with_all_that_its_record_tells(
+    tmp_path, monkeypatch, devices, device
+):
+    """From the begin of the training to the end of its first step 12.34 seconds pass."""
+    clock = iter([100.0, 112.3449, 120.0])
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(callbacks, "device_count", lambda: devices)
+    monkeypatch.setattr(callbacks, "git_commit", lambda: "0123abcd")
+    versions, settings = {"keras": "3.15.0"}, {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    runtime = SimpleNamespace(device="GPU (A)", versions=lambda: versions, settings=settings)
+    monkeypatch.setattr(callbacks, "describe_runtime", lambda: runtime)
+    log = StartLog(tmp_path, 3)
+    log.on_train_begin()
+    for batch in range(2):
+        log.on_train_batch_end(batch)
+    expected = {"epoch": 3, "compile_seconds": 12.34, "device": device, "versions": versions}
+    expected |= {"settings": settings, "git_commit": "0123abcd"}
+    assert run_folder.read_starts(tmp_path) == [expected]
 
 
 def augmented_by_epoch(tmp_path, epochs, seed=3):
@@ -71,17 +102,15 @@ def augmented_by_epoch(tmp_path, epochs, seed=3):
     model = keras.Model(inputs, augment(inputs))
     model.compile("sgd", "mse")
 
-    class NoBatches:
-        def set_epoch(self, epoch):
-            pass
-
-    log = EpochLog(tmp_path, NoBatches(), [], [], seed, [])
+    selected = []  # for batches that are read by their number, as on JAX
+    log = EpochLog(tmp_path, SimpleNamespace(set_epoch=selected.append), [], [], seed, [])
     log.set_model(model)
     images = np.random.default_rng(0).random((64, 8, 8, 3), dtype="float32")
     draws = []
     for epoch in epochs:
         log.on_epoch_begin(epoch)
         draws.append(keras.ops.convert_to_numpy(augment(images, training=True)))
+    assert selected == list(epochs)
     return draws
 
 

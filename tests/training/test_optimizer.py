@@ -181,6 +181,19 @@ def test_float_momentum_survives_serialization():
     assert (again.momentum, again.weight_decay) == (0.8, 0.01)
 
 
+def test_a_schedule_of_ones_own_comes_back_if_its_class_is_given():
+    class Mine(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.25
+
+        def get_config(self):
+            return {}
+
+    config = OneCycleSGD(Mine(), 0.8).get_config()
+    again = OneCycleSGD.from_config(config, {"Mine": Mine})
+    assert float(again.learning_rate) == 0.25 and again.momentum == 0.8
+
+
 @pytest.mark.parametrize("momentum", [1.0, -0.1, math.nan, "0.9", None, [0.9], ScheduleTable([1])])
 def test_optimizer_refuses_momentum(momentum):
     with pytest.raises(ValueError, match=r"number in \[0, 1\)"):

@@ -81,6 +81,14 @@ def test_a_loss_that_is_not_scaled_is_not_scaled_in_the_test():
     assert not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
+@pytest.mark.parametrize("eager", [False, True])
+def test_the_step_is_compiled_as_that_of_the_model(eager):
+    model = linear_model()
+    model.compile("sgd", "mse", run_eagerly=eager, jit_compile=False)
+    trial = _trial_model(model, 0.1)
+    assert (trial.run_eagerly, trial.jit_compile) == (eager, False)
+
+
 def random_batches():
     """A source that uses both global random states."""
     while True:
@@ -359,6 +367,42 @@ def test_the_stop_factor_decides_where_a_diverging_test_ends():
         steps = math.floor(math.log(factor) / math.log(1.5)) + 1
         assert len(result.lr) == steps + 1
         assert f"exceeds {factor:g} times its lowest value 1." in result.stopped_because
+    result = range_test(model, batches, beta=0.0, **options)
+    assert "exceeds 4 times" in result.stopped_because
+
+
+def test_by_default_100_steps_rise_by_equal_factors_from_1e_4_to_10(monkeypatch):
+    labels = []
+
+    def progress(items, label):
+        labels.append(label)
+        return items
+
+    monkeypatch.setattr("utils.training.range_test.progress", progress)
+    still = [(np.zeros((4, 2), "float32"), np.zeros((4, 1)))]  # nothing is learned
+    result = range_test(linear_model(), still)
+    np.testing.assert_allclose(result.lr, np.geomspace(1e-4, 10, 100))
+    assert (result.num_steps, result.beta, result.measured_on) == (100, 0.98, "batch")
+    assert labels == ["range test: step"]  # as a terminal shows it, with the count behind
+
+
+class ResourceExhaustedError(Exception):
+    """Known by its name, as TensorFlow's."""
+
+
+@pytest.mark.parametrize(
+    "step, name", [("train_on_batch", "batches"), ("test_on_batch", "held_out")]
+)
+def test_without_memory_the_batches_that_were_too_large_are_named(monkeypatch, step, name):
+    def full(*arguments, **options):
+        raise ResourceExhaustedError("out of memory")
+
+    monkeypatch.setattr(keras.Model, step, full)
+    words = (
+        rf"batch of 8 images.*Pass {name} of 4 images, such as Batches\(images, labels, 4, seed=0"
+    )
+    with pytest.raises(ValueError, match=words):
+        range_test(linear_model(), PAIRS, num_steps=11, held_out=PAIRS)
 
 
 # --- forms that Keras users pass -----------------------------------------------------------------

@@ -125,6 +125,21 @@ def test_one_cycle_ends_far_below_its_begin_and_clamps_outside():
     assert type(one_cycle(0, 10, 1.0)) is float
 
 
+def test_by_default_the_momentum_is_lowest_where_the_learning_rate_is_highest():
+    steps = np.arange(4900)
+    rate, momentum = one_cycle(steps, 4900, 1.0), one_cycle_momentum(steps, 4900)
+    assert rate.argmax() == momentum.argmin() == 1469  # 0.3 x 4900 - 1
+    places = [0, 1469, 3184, 4899]  # begin, peak, half of the way down, end
+    np.testing.assert_allclose(momentum[places], [0.95, 0.85, 0.9, 0.95])
+    np.testing.assert_allclose(rate[places], [0.04, 1.0, 0.5, 4e-6], rtol=1e-5)
+
+
+def test_two_steps_are_enough():
+    np.testing.assert_allclose(one_cycle([0, 1], 2, 1.0, pct_start=0.75), [1 / 25, 4e-6])
+    assert one_cycle_momentum(1, 2, pct_start=0.75) == pytest.approx(0.95)
+    assert step_decay(np.arange(2), 2, 0.1, (0.5,)).tolist() == [0.1, pytest.approx(0.01)]
+
+
 def test_linear_piecewise_is_numpy_interp():
     rng = np.random.default_rng(0)
     knots, values = np.sort(rng.uniform(0, 10, 6)), rng.normal(size=6)

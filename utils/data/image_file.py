@@ -170,7 +170,7 @@ def _unreadable(content, name):
 def _to_rgb(image):
     """Pillow image of any mode -> uint8 RGB array."""
     if image.mode.startswith("I"):  # 16-bit gray; Pillow's own conversion would clip it at 255
-        gray = (np.asarray(image).astype("float32") / 257).clip(0, 255)  # 65535 / 255 = 257
+        gray = np.asarray(image).astype("float32") / 257  # 65535 / 255 = 257
         return np.repeat(np.rint(gray).astype("uint8")[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
