@@ -163,7 +163,7 @@ def test_colab_satisfies_the_lower_bounds_of_the_repository():
     """All but Jupyter, which Colab replaces; two lines of one name are for two Pythons."""
     lines = (COLAB / "packages.txt").read_text(encoding="utf-8")
     pins = re.findall(r"^([\w-]+)==([\d.]+)", lines, re.MULTILINE)
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8").partition("# To test")[0]
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8").partition("# To write")[0]
     bounds = dict(re.findall(r"^([\w-]+)>=([\d.]+)", text, re.MULTILINE))
     bounds.pop("jupyter")
     for name, bound in bounds.items():

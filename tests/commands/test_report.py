@@ -117,7 +117,9 @@ def test_pages_once_the_original_images_were_trained_on(course):
     plan = {"title": "What the JPEG copy costs", "runs": ["ours", "../../ours"]}
     (study / "study.json").write_text(json.dumps(plan))
     readme, headline = renewed(course)
-    assert "**93.00 %**" in headline and "2019: 90.36 % in 93 minutes, its best epoch" in headline
+    assert (
+        "**93.00 %**" in headline and "2019 had 90.36 % in 93 minutes, its best epoch" in headline
+    )
     assert "where we repeated" not in headline and "JPEG" not in headline
     assert "| What the JPEG copy costs (ResNet20v2, 50 epochs) |" in readme
     assert "JPEG" not in read_texts(course / "runs" / "headline.png")["Description"]

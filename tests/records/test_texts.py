@@ -48,7 +48,7 @@ def test_every_row_says_what_it_is(runs):
     table = texts.results(read_records(runs)).splitlines()
     assert [line.count("|") for line in table[:5]] == [6] * 5
     assert table[2].startswith("| submission of 2019 ¹ |") and "not recorded" in table[2]
-    quick = "| one-cycle, quick profile ² | **80.00 %** (77.4 to 82.4) | 3 | 3 |"
+    quick = "| this repository: one-cycle, quick profile ² | **80.00 %** (77.4 to 82.4) | 3 | 3 |"
     assert table[3] == f"{quick} CPU (test, 2 cores) |"
     first, second, third, last = (line for line in table[5:] if line)
     assert first.startswith("¹ 2019-submission: transcribed from its log; ResNet56v2 on")
@@ -151,7 +151,8 @@ def test_a_full_run_on_the_original_images_is_held_against_2019(runs):
     headline = texts.headline(records, runs)
     assert headline == (
         "**93.00 %** test accuracy after the last of 3 epochs, in 3 minutes on a CPU (test, 2 "
-        "cores); 2019: 90.36 % in 93 minutes, its best epoch, and 90.24 % after its last."
+        "cores); the student's submission of 2019 had 90.36 % in 93 minutes, its best epoch, and "
+        "90.24 % after its last."
     )
     assert "JPEG" not in headline + texts.results(records) + texts.status(records)
     write_record(runs / "again", accuracy=0.9, **FULL, **{"recipe.name": "seed-2019"})
