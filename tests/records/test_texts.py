@@ -88,18 +88,31 @@ def test_studies_are_shown_in_a_line_and_whole_and_are_no_single_runs(runs):
     assert whole.startswith("### Which letter?\n\n| what | runs |")
     assert "| first | 2 | 80.00 ± 0.00 % |" in whole and "| second | 1 | 80.00 % |" in whole
     assert whole.endswith("![Which letter?](studies/letters/letters.png)")
-    line = "| Which letter? (ResNet20v2, 3 epochs) | first: 80.00 ± 0.00 %; second: 80.00 % |"
+    line = "| Which letter? (scaled down: ResNet20v2, 3 epochs) | "
+    line += "first: 80.00 ± 0.00 %; second: 80.00 % |"
     assert blocks["studies"].endswith(line) and "not recorded yet" in blocks["studies"]
 
 
 def test_the_study_of_fixes_is_shown_whole(runs):
     study = runs / "studies" / "fixes"
     write_study(study, "What each fix is worth", {"a": "all faults", "b": "one mended"})
-    write_record(study / "a-seed-0")
-    write_record(study / "b-seed-0", accuracy=0.85)
+    write_record(study / "a-seed-0", **{"recipe.depth": 56})
+    write_record(study / "b-seed-0", accuracy=0.85, **{"recipe.depth": 56})
     block = pages.make_blocks(runs, "")["studies"]
     assert "not recorded yet" not in block and "other question" not in block
     assert "| one mended | 1 | 85.00 % | +5.00 |" in block
+
+
+def test_a_small_study_of_fixes_takes_one_line_and_says_that_it_is_small(runs):
+    study = runs / "studies" / "fixes"
+    write_study(study, "What each fix is worth", {"a": "all faults", "b": "one mended"})
+    write_record(study / "a-seed-0")
+    write_record(study / "b-seed-0", accuracy=0.85)
+    blocks = pages.make_blocks(runs, "")
+    assert "at full scale is not recorded yet" in blocks["studies"]
+    line = "What each fix is worth (scaled down: ResNet20v2, 3 epochs) | all faults: 80.00 %; one "
+    assert line in blocks["studies"]
+    assert "| one mended | 1 | 85.00 % | +5.00 |" in blocks["all-studies"]
 
 
 def test_a_study_of_test_sets_in_one_line(runs):
@@ -109,8 +122,8 @@ def test_a_study_of_test_sets_in_one_line(runs):
     (study / "study.json").write_text('{"title": "The copy", "runs": ["copied", "../../ours"]}')
     line = pages.make_blocks(runs, "")["studies"].splitlines()[-1]
     assert line == (
-        "| The copy (ResNet20v2, 3 epochs) | trained on CIFAR-10, image folder (JPEG): 80.00 % on "
-        "CIFAR-10, image folder (JPEG), 70.00 % on CIFAR-10, official batches; trained on "
+        "| The copy (scaled down: ResNet20v2, 3 epochs) | "
+        "trained on CIFAR-10, image folder (JPEG): 80.00 % on CIFAR-10, image folder (JPEG), 70.00 % on CIFAR-10, official batches; trained on "
         "CIFAR-10, image folder (PNG): 93.00 % on CIFAR-10, image folder (PNG) |"
     )
 

@@ -20,11 +20,11 @@ from utils.records.benchmarks import (
 from utils.records.faults import RECORD_FILE, faults_block, faults_summary
 from utils.records.read import FAULTS, ROOT, STUDIES, read_records
 from utils.records.studies import STUDY_FILE, read_study
-from utils.records.study_tables import study_line, study_table
+from utils.records.study_tables import scaled_down_from, study_line, study_table
 
 NOTEBOOK = "Assignment4B.ipynb"
 PAGES = ("README.md", "runs/README.md")
-FIXES = "fixes"  # the study that README shows whole
+FIXES = "fixes"  # the study that README shows whole, unless it is scaled down
 ADDRESS = re.compile(r'^(REPOSITORY = )"([^"\n]*)"', flags=re.MULTILINE)
 
 
@@ -46,7 +46,7 @@ def make_blocks(runs, repository):
     if not records:
         raise ValueError(f"{runs} holds no record of a run; restore it from version control.")
     growth = texts.picture(runs / BENCHMARKS / GROWTH_FIGURE, "Growth of an epoch of training")
-    fixes = [study_table(study) for folder, study in found if folder.name == FIXES]
+    whole = [study for path, study in found if path.name == FIXES and not scaled_down_from(study)]
     return {
         "badges": texts.badges(repository, NOTEBOOK),
         "headline": texts.headline(records, runs),
@@ -58,8 +58,8 @@ def make_blocks(runs, repository):
         "performance": performance_summary(runs / BENCHMARKS),
         "studies": texts.text(
             "studies",
-            fixes[0] if fixes else "",
-            [study_line(study) for folder, study in found if folder.name != FIXES],
+            study_table(whole[0]) if whole else "",
+            [study_line(study) for _, study in found if study not in whole],
         ),
         "colab": texts.colab(repository, NOTEBOOK),
         "all-runs": texts.all_runs(records),

@@ -20,6 +20,21 @@ def study_table(study):
     return _table_of_test_sets(study) if study.of_test_sets else _table_of_seeds(study)
 
 
+def scaled_down_from(study):
+    """The recipes of a study's runs as they are at full scale, if all runs had a smaller network.
+
+    Args:
+        study: `utils.records.studies.Study` with at least one run.
+
+    Returns:
+        List of `utils.settings.Recipe`, one for each run; empty if a run had the full depth.
+    """
+    recipes = [one.run["recipe"] for _, records in study.results for one in records]
+    whole = [RECIPES[recipe["name"]] for recipe in recipes]
+    small = all(recipe["depth"] < full.depth for recipe, full in zip(recipes, whole, strict=True))
+    return whole if small else []
+
+
 def study_line(study):
     """A study in one line of a table.
 
@@ -27,8 +42,8 @@ def study_line(study):
         study: `utils.records.studies.Study` with at least one run.
 
     Returns:
-        Dict of `title`, `models` and `epochs`, and `results`, a list of (label, accuracies as
-        text).
+        Dict of `title`, `scaled_down` (bool), `models` and `epochs`, and `results`, a list of
+        (label, accuracies as text).
     """
     runs = [one for _, records in study.results for one in records]
     results = []
@@ -43,6 +58,7 @@ def study_line(study):
         results.append((label, found))
     return {
         "title": study.title,
+        "scaled_down": bool(scaled_down_from(study)),
         "models": [one.model for one in runs],
         "epochs": [one.run["recipe"]["epochs"] for one in runs],
         "results": results,
@@ -62,10 +78,7 @@ def _table_of_seeds(study):
         )
         before = mean
     runs = [one for _, records in study.results for one in records]
-    recipes = [one.run["recipe"] for one in runs]
-    whole = [RECIPES[recipe["name"]] for recipe in recipes]
-    small = all(recipe["depth"] < full.depth for recipe, full in zip(recipes, whole))
-    return text("study", lines, runs, whole if small else ())
+    return text("study", lines, runs, scaled_down_from(study))
 
 
 def accuracies(record):
