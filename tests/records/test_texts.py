@@ -123,8 +123,9 @@ def test_a_study_of_test_sets_in_one_line(runs):
     line = pages.make_blocks(runs, "")["studies"].splitlines()[-1]
     assert line == (
         "| The copy (scaled down: ResNet20v2, 3 epochs) | "
-        "trained on CIFAR-10, image folder (JPEG): 80.00 % on CIFAR-10, image folder (JPEG), 70.00 % on CIFAR-10, official batches; trained on "
-        "CIFAR-10, image folder (PNG): 93.00 % on CIFAR-10, image folder (PNG) |"
+        "trained on CIFAR-10, image folder (JPEG): 80.00 % on CIFAR-10, image folder (JPEG), "
+        "70.00 % on CIFAR-10, official batches; trained on CIFAR-10, image "
+        "folder (PNG): 93.00 % on CIFAR-10, image folder (PNG) |"
     )
 
 
