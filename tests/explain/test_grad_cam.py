@@ -169,6 +169,24 @@ def test_normalized_to_one_and_resized(model, images):
     np.testing.assert_allclose(maps.max(axis=(1, 2)), 1, rtol=1e-6)
     assert grad_cam(model, images, size=20).shape == (7, 20, 20)
     assert grad_cam(model, images, size=(10, 20)).shape == (7, 10, 20)
+    assert grad_cam(model, images, size=1).shape == (7, 1, 1)
+    assert grad_cam(model, images, size=(1, 3)).shape == (7, 1, 3)
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "hires-cam"])
+def test_a_function_of_the_logits_is_explained_by_the_method_asked_for(model, images, method):
+    ask = {"layer": "stage3_block1_3_relu", "method": method, "size": None, "normalize": False}
+    close(
+        grad_cam(model, images, lambda logits: logits[:, 4], **ask),
+        grad_cam(model, images, 4, **ask),
+    )
+
+
+def test_a_nested_model_is_explained(images):
+    inner = keras.Sequential([layers.Conv2D(4, 3, activation="relu")])
+    inputs = keras.Input((32, 32, 3))
+    outer = layers.Dense(3)(layers.GlobalAveragePooling2D()(inner(inputs)))
+    assert grad_cam(keras.Model(inputs, outer), images, 1).shape == (7, 32, 32)
 
 
 @pytest.mark.parametrize("size", [0, 2.5, (0, 4), (4,), "output"])

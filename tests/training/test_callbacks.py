@@ -103,7 +103,8 @@ def augmented_by_epoch(tmp_path, epochs, seed=3):
     model.compile("sgd", "mse")
 
     selected = []  # for batches that are read by their number, as on JAX
-    log = EpochLog(tmp_path, SimpleNamespace(set_epoch=selected.append), [], [], seed, [])
+    batches = SimpleNamespace(set_epoch=selected.append)
+    log = EpochLog(tmp_path, batches, [], [], seed, [], print, False)
     log.set_model(model)
     images = np.random.default_rng(0).random((64, 8, 8, 3), dtype="float32")
     draws = []

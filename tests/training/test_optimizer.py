@@ -175,6 +175,12 @@ def test_keras_file_keeps_tables_and_velocity(tmp_path):
     assert fit(again, 7) == fit(model, 7)
 
 
+def test_defaults_are_those_of_sgd_with_the_usual_momentum():
+    config = OneCycleSGD().get_config()
+    rate = pytest.approx(keras.optimizers.SGD().get_config()["learning_rate"])
+    assert (config["learning_rate"], config["momentum"], config["nesterov"]) == (rate, 0.9, False)
+
+
 def test_float_momentum_survives_serialization():
     config = keras.optimizers.serialize(OneCycleSGD(0.1, 0.8, weight_decay=0.01))
     again = keras.optimizers.deserialize(config)

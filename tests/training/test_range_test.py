@@ -81,12 +81,12 @@ def test_a_loss_that_is_not_scaled_is_not_scaled_in_the_test():
     assert not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-@pytest.mark.parametrize("eager", [False, True])
-def test_the_step_is_compiled_as_that_of_the_model(eager):
+@pytest.mark.parametrize(("eager", "jit"), [(False, False), (False, True), (True, False)])
+def test_the_step_is_compiled_as_that_of_the_model(eager, jit):
     model = linear_model()
-    model.compile("sgd", "mse", run_eagerly=eager, jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=eager, jit_compile=jit)
     trial = _trial_model(model, 0.1)
-    assert (trial.run_eagerly, trial.jit_compile) == (eager, False)
+    assert (trial.run_eagerly, trial.jit_compile) == (eager, jit)
 
 
 def random_batches():

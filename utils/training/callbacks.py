@@ -29,9 +29,7 @@ class EpochLog(keras.callbacks.Callback):
         say_time_left: bool; the line ends with the time that the rest of the training will take.
     """
 
-    def __init__(
-        self, folder, batches, rate, momentum, seed, rows, report=print, say_time_left=False
-    ):
+    def __init__(self, folder, batches, rate, momentum, seed, rows, report, say_time_left):
         super().__init__()
         self.folder, self.batches, self.seed = folder, batches, seed
         self.rate, self.momentum, self.rows, self.report = rate, momentum, rows, report
