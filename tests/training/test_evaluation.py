@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from utils.model.answers import network_answer
+from utils.model.resnet import resnet_v2, stage_table
 from utils.training.evaluation import (
     Predictions,
     evaluate,
@@ -83,3 +85,14 @@ def test_a_network_of_whole_pixels_gets_floats_rounded_as_for_its_heatmaps():
     model = keras.Model(inputs, keras.layers.Flatten()(keras.ops.cast(inputs, "float32")))
     pixels = np.full((1, 2, 2, 3), 100.9, "float32")
     assert set(predict_logits(model, pixels).ravel()) == {101}
+
+
+def test_an_input_in_a_list_is_that_of_a_network():
+    """So Keras 3.10 brings a network back from its file."""
+    network = resnet_v2(11)
+    listed = keras.Model([network.inputs[0]], network.outputs[0])
+    assert isinstance(listed.input, list), "else this shows nothing"
+    images = np.zeros((2, 32, 32, 3), "uint8")
+    np.testing.assert_array_equal(predict_logits(listed, images), predict_logits(network, images))
+    assert stage_table(listed) == stage_table(network)
+    assert "parameters" in network_answer(listed)

@@ -39,7 +39,7 @@ def network_answer(model):
     Returns:
         str, one sentence in lines.
     """
-    rows, side = stage_table(model), model.input.shape[1]
+    rows, side = stage_table(model), model.inputs[0].shape[1]
     stages, total = rows[:-1], sum(row.parameters for row in rows)
     last = stages[-1]
     whole = next((row for row in stages if row.receptive_field >= side), None)

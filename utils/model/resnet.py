@@ -196,7 +196,7 @@ def stage_table(model):
             )
         )
     # Pooling over the whole map joins what all its positions see.
-    height = model.input.shape[1]
+    height = model.inputs[0].shape[1]
     rows[-1] = rows[-1]._replace(receptive_field=field + height - jump)
     return rows
 

@@ -74,7 +74,7 @@ def predict_logits(model, images):
             f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
             f"such as keras.Model(model.input, model.get_layer(name).output)."
         )
-    logits, whole = [], "int" in model.input.dtype
+    logits, whole = [], "int" in model.inputs[0].dtype
     for start in progress(range(0, len(images), EVALUATION_BATCH), "prediction: batch"):
         batch = np.asarray(images[start : start + EVALUATION_BATCH])
         batch = np.rint(batch) if whole and batch.dtype.kind == "f" else batch
