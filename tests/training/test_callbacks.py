@@ -34,13 +34,14 @@ def test_the_line_says_where_the_training_is_and_what_is_left():
     now, live = [0.0], Line()
 
     class Clock(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
+        def on_train_batch_end(self, batch, logs=None):
             now[0] += 2.0
 
         def on_test_end(self, logs=None):
             now[0] += 10.0
 
     shown = StepProgress(8, live, clock=lambda: now[0])
+    shown.async_safe = False  # called in turn with the clock
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     x = np.zeros((32, 1), "float32")
@@ -68,6 +69,17 @@ def test_the_line_says_where_the_training_is_and_what_is_left():
     ]
     tested = [text for text in live.texts if text.startswith("epoch 2 of 3, test images")]
     assert tested == [f"epoch 2 of 3, test images, batch {batch}" for batch in (1, 2, 3, 4)]
+
+
+def test_a_call_that_comes_late_does_not_stop_the_training():
+    """Keras calls it from several threads, so that one step may overtake another."""
+    live = Line()
+    shown = StepProgress(8, live, clock=iter([2.0, 4.0, 6.0]).__next__)
+    shown.set_params({"steps": 4, "epochs": 1})
+    shown.on_epoch_begin(0)
+    for batch in (1, 0, 2):
+        shown.on_train_batch_end(batch)
+    assert live.texts[-1] == "epoch 1 of 1, step 3 of 4, 2 images/s, 4 s left"
 
 
 def test_keras_need_not_wait_for_a_step_because_of_the_line_or_the_note_of_the_start(tmp_path):

@@ -135,13 +135,14 @@ class StepProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.last = self.clock()
         if self.begin is None:  # the first step is no measure: it may have been compiled
-            self.begin = self.last
+            self.begin, self.first_step = self.last, batch
         elif self.live.due():
             self.live.show(self._text(batch))
 
     def _text(self, batch):
         steps = self.params["steps"]
-        seconds = max(self.last - self.begin, 1e-9) / batch  # counted from 0, the first step
+        # Keras calls from several threads: the second step may come before the first.
+        seconds = max(self.last - self.begin, 1e-9) / max(batch - self.first_step, 1)
         left = (steps - batch - 1 + self.epochs_left * steps) * seconds
         left += (1 + self.epochs_left) * self.after_steps
         place, speed = f"{self.place}, step {batch + 1} of {steps}", self.batch_size / seconds
