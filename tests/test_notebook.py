@@ -39,6 +39,18 @@ def test_holds_no_widget_no_script_and_stays_small():
     assert NOTEBOOK.stat().st_size < 1.5e6
 
 
+def test_the_range_test_marks_the_proposed_peak_and_that_of_the_recipe():
+    (alt,) = [
+        alt
+        for output in OUTPUTS
+        for note in output.get("metadata", {}).values()
+        if "in the range test" in (alt := note.get("alt", ""))
+    ]
+    proposed, used = re.search(r"proposed peak (\S+), recipe's peak (\S+)$", alt).groups()
+    said = f"the test proposes a peak of {proposed}; the recipe's peak, {used}, is"
+    assert said in " ".join(printed().split())
+
+
 def test_every_figure_is_shown_once_and_described():
     pictures = [out for out in OUTPUTS if set(out.get("data", {})) & {"image/png", "image/jpeg"}]
     assert len(pictures) >= 12
