@@ -39,7 +39,13 @@ def test_ticks_stand_where_it_was_measured_and_proportional_growth_starts_at_the
 
 def test_the_description_says_how_much_each_curve_grows():
     description = plot_scaling([panel(x=(1000, 8000))]).description
-    assert "time (s) of ours from 3 at 1,000 images to 4 at 8,000" in description
+    assert "time (s) by images, ours: 3 at 1,000, 4 at 8,000" in description
+
+
+def test_the_description_writes_large_numbers_without_an_exponent():
+    curve = [1000, 8000], [1299.7, 12345], [1290, 12000], [1310, 13000]
+    description = plot_scaling([Panel("images", "memory (MB)", {"ours": curve})]).description
+    assert "ours: 1,300 at 1,000, 12,300 at 8,000" in description
 
 
 @pytest.mark.parametrize(

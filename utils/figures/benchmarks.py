@@ -130,9 +130,14 @@ def _checked(arrays, name):
 def _describe(panels):
     """How each curve grows from its first to its last size, in words."""
     grown = [
-        f"{panel.y_label} of {name} from {median[0]:.3g} at {x[0]:,.6g} {panel.x_label} to "
-        f"{median[-1]:.3g} at {x[-1]:,.6g}"
+        f"{panel.y_label} by {panel.x_label}, {name}: {_rounded(median[0])} at {x[0]:,.6g}, "
+        f"{_rounded(median[-1])} at {x[-1]:,.6g}"
         for panel in panels
         for name, (x, median, _, _) in panel.curves.items()
     ]
     return "Growth of time and memory: " + "; ".join(grown)
+
+
+def _rounded(value):
+    """Three significant digits, never with an exponent: a description is read aloud."""
+    return f"{float(f'{value:.3g}'):,.15g}"
