@@ -171,7 +171,7 @@ def test_a_full_run_on_the_original_images_is_held_against_2019(runs):
     assert "JPEG" not in headline + texts.results(records) + texts.status(records)
     write_record(runs / "again", accuracy=0.9, **FULL, **{"recipe.name": "seed-2019"})
     headline = texts.headline(read_records(runs), runs)
-    assert headline.endswith("and 90.24 % after its last, 90.00 % where we repeated its recipe.")
+    assert headline.endswith("after its last; its recipe, repeated here, ends at 90.00 %.")
 
 
 def test_a_jpeg_copy_is_named_and_not_held_against_2019(runs):
@@ -213,11 +213,11 @@ def test_ours_is_held_against_the_recipe_of_2019_on_the_same_images(runs):
     low, high = difference_interval((9300, 10_000), (9000, 10_000))
     against = next(one for one in remarks(runs) if "same code, same data" in one)
     assert "ours ends at 93.00 %, repeated at 90.00 %: +3.00 points" in against
-    assert f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}" in against
+    assert f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}" in against
+    assert "The log of the submission ends at 90.24 %: its recipe" in against
     low, high = difference_interval((9000, 10_000), (9024, 10_000))
-    reproduction = next(one for one in remarks(runs) if "repeated on the original" in one)
-    assert "ends at 90.00 %, the log of the submission at 90.24 %: -0.24 points" in reproduction
-    assert f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}" in reproduction
+    assert f"by -0.24 points ({100 * low:+.2f} to {100 * high:+.2f})" in against
+    assert "| recipe of 2019, repeated here ³ | **90.00 %**" in texts.results(read_records(runs))
 
 
 @pytest.mark.parametrize(
