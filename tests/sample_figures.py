@@ -6,7 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from utils.explain.galleries import METHOD_NAMES
-from utils.figures.benchmarks import plot_scaling
+from utils.figures.benchmarks import Panel, plot_scaling
 from utils.figures.data import plot_augmentation, plot_class_grid
 from utils.figures.evaluation import plot_confusion, plot_per_class
 from utils.figures.faithfulness import plot_faithfulness, plot_pointing
@@ -70,27 +70,15 @@ def curves():
     return Curves(fractions, values, 1 - values, values.mean(1), 1 - values.mean(1))
 
 
-def measurements(x, exponent, scale):
-    x = np.array(x)
-    median = scale * x**exponent
-    return x, median, 0.9 * median, 1.2 * median
-
-
 def scaling_panels():
     sizes = {"images": [1000, 2000, 4000, 8000], "layers": [20, 56, 110]}
     sizes["images a batch"] = [64, 128, 256, 512, 1024]
-    return [
-        (
-            x_label,
-            y_label,
-            {
-                "tensorflow": measurements(sizes[x_label], power, scale),
-                "jax": measurements(sizes[x_label], 1.05 * power, 0.8 * scale),
-            },
-        )
-        for y_label, power, scale in (("time (s)", 0.95, 0.02), ("memory (MB)", 0.4, 90))
-        for x_label in sizes
-    ]
+    panels = []
+    for y_label, power, scale in (("time (s)", 0.95, 0.02), ("memory (MB)", 0.4, 90)):
+        for x_label, x in sizes.items():
+            median = scale * np.array(x) ** power
+            panels.append(Panel(x_label, y_label, x, median, 0.9 * median, 1.2 * median))
+    return panels
 
 
 LAYERS = (

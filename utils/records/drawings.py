@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from utils.figures.benchmarks import plot_scaling
+from utils.figures.benchmarks import Panel, plot_scaling
 from utils.figures.headline import plot_headline
 from utils.figures.history import plot_history
 from utils.figures.range_test import plot_peak_study, plot_range_test
@@ -179,7 +179,8 @@ def growth_panels(record):
         record: dict, as `utils.records.benchmarks.read_benchmarks` reads it.
 
     Returns:
-        List of (x label, y label, curves): seconds an epoch, then peak memory where it is known.
+        List of `utils.figures.benchmarks.Panel`: seconds an epoch, then peak memory where it is
+        known.
     """
     times, peaks = [], []
     axes = {"images": ("count", "images"), "depth": ("depth", "depth")}
@@ -188,9 +189,9 @@ def growth_panels(record):
         points = [v for name, v in record["variants"].items() if name.startswith(f"{axis}-")]
         x = [point["options"][option] for point in points]
         seconds = [point["seconds"] for point in points]
-        curve = (x, *(list(map(f, seconds)) for f in (statistics.median, min, max)))
-        times.append((label, "seconds an epoch", {"ours": curve}))
+        ranges = (list(map(f, seconds)) for f in (statistics.median, min, max))
+        times.append(Panel(label, "seconds an epoch", x, *ranges))
         peak = [point["peak_mb"] for point in points]
         if None not in peak:  # Windows does not tell
-            peaks.append((label, "peak memory (MB)", {"ours": (x, peak, peak, peak)}))
+            peaks.append(Panel(label, "peak memory (MB)", x, peak, peak, peak))
     return times + peaks
