@@ -187,7 +187,7 @@ FIGURES = {
     ),
     "faithfulness": lambda: plot_faithfulness(
         {"Grad-CAM": curves(), "random": curves(), "center": curves()},
-        Randomization(LAYERS, RNG.uniform(-0.5, 1, (5, 20))),
+        Randomization(LAYERS, RNG.uniform(-0.5, 1, (3, 5, 20))),
     ),
     "pointing": lambda: plot_pointing(
         IMAGES[:10], MASKS, RNG.random((10, 32, 32)), IMAGES[:10], NAMES

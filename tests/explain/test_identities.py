@@ -74,3 +74,15 @@ def test_identities_need_their_head(images, gap):
     x = layers.Flatten()(layers.Conv2D(2, 3)(inputs))
     with pytest.raises(ValueError, match="global average pooling and one Dense"):
         gap(keras.Model(inputs, layers.Dense(2)(x)), images)
+
+
+@pytest.mark.parametrize("gap", [cam_identity_gap, completeness_gap])
+def test_identities_hold_for_fixed_batches_dropout_and_logits_of_zero(gap):
+    inputs = keras.Input((8, 8, 3), batch_size=2)
+    x = layers.Dropout(0.5)(layers.Conv2D(4, 3, name="conv")(inputs))
+    x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, layers.Dense(5, name="logits")(x))
+    pixels = np.random.default_rng(2).random((3, 8, 8, 3), dtype="float32")
+    assert gap(model, pixels) < 1e-5
+    model.get_layer("logits").kernel.assign(np.zeros((4, 5)))
+    assert gap(model, pixels) == 0

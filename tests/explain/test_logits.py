@@ -212,14 +212,58 @@ def test_one_of_two_mixed_heads_is_explained_as_proposed(pixels):
 
 def test_weights_and_softmax_in_one_layer_and_the_remedy(pixels):
     model = randomize(small(lambda x: ScaledSoftmax(name="own")(pooled(x))))
-    with pytest.raises(ValueError, match="'own' gives.*put a layer") as caught:
+    with pytest.raises(ValueError, match="'own' gives.*write a layer `logits`") as caught:
         grad_cam(model, pixels)
     before = model.predict_on_batch(pixels)
     lines = str(caught.value).partition("in its place: ")[2].removesuffix(".")
-    names = {"keras": keras, "model": model, "classes": 4}
-    exec(lines.replace("Dense(classes)", "Dense(classes, use_bias=False)"), names)
+    names = {"keras": keras, "model": model, "logits": layers.Dense(4, use_bias=False)}
+    exec(lines, names)
     found = numpy(ops.softmax(GradCAM(names["model"])(pixels).logits))
     np.testing.assert_allclose(found, before, rtol=1e-4)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_activation_of_the_users_own_and_the_remedy(pixels, nested, use_bias):
+    def soft(z):
+        return ops.softmax(ops.sqrt(ops.abs(z)))  # no softmax of the logits
+
+    last = layers.Dense(4, soft, use_bias=use_bias, name="scores")
+    inner = keras.Input((6,))
+    head = keras.Model(inner, last(inner), name="head") if nested else last
+    model = randomize(small(lambda x: head(pooled(x))))
+    with pytest.raises(ValueError, match="ends in logits: layer = ") as caught:
+        grad_cam(model, pixels)
+    names = {"keras": keras, "model": model}
+    lines, _, place = str(caught.value).partition("in logits: ")[2].partition(" in the place of")
+    if nested:
+        lines += place.partition("'head'")[2]
+    exec(lines.removesuffix("."), names)
+    instead = names["model"]
+    if nested:
+        instead = keras.Model(model.input, instead(model.get_layer("pool").output))
+    found = numpy(soft(GradCAM(instead)(pixels).logits))
+    np.testing.assert_allclose(found, model.predict_on_batch(pixels), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "classes, activation, pool",
+    [(4, "softmax", layers.GlobalAveragePooling2D), (1, "sigmoid", layers.GlobalMaxPooling2D)],
+)
+def test_a_map_of_probabilities_that_is_pooled_and_the_remedy(pixels, classes, activation, pool):
+    def build(x):
+        return pool(name="pool")(layers.Conv2D(classes, 1, activation=activation, name="scores")(x))
+
+    model = randomize(small(lambda x: build(features(x))))
+    with pytest.raises(ValueError, match="calls after 'scores' give") as caught:
+        grad_cam(model, pixels)
+    names = {"keras": keras, "model": model}
+    exec(str(caught.value).partition("in logits: ")[2].removesuffix("."), names)
+    assert grad_cam(names["model"], pixels).shape == (4, 16, 16)
+    scores = keras.Model(names["model"].input, names["model"].get_layer("scores").output)(pixels)
+    maps = keras.Model(model.input, model.get_layer("scores").output)(pixels)
+    found = numpy(getattr(ops, activation)(scores))
+    np.testing.assert_allclose(found, numpy(maps), rtol=1e-4, atol=1e-6)
 
 
 def test_a_nested_head_and_the_remedy(pixels):

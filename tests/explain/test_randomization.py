@@ -1,6 +1,7 @@
 """Weights are destroyed from the top down, and the model keeps its own."""
 
 import warnings
+from functools import partial
 
 import keras
 import numpy as np
@@ -27,19 +28,20 @@ def toy(channels=3):
 
 
 def test_cascading_randomization_leaves_the_model_alone():
-    model = toy(16)  # so many that no map is empty
+    model = toy(16)
     model.get_layer("bn").gamma.assign(np.linspace(0.5, 2.5, 16))  # as if trained
     weights = [keras.ops.convert_to_numpy(weight.value) for weight in model.weights]
     pixels = np.random.default_rng(0).random((5, 8, 8, 3))
-    result = cascading_randomization(model, pixels, stages=8)  # more than layers: one a layer
+    run = partial(cascading_randomization, model, pixels, stages=8, draws=2)
+    result = run()  # more stages than layers: one a layer
     for old, weight in zip(weights, model.weights, strict=True):
         np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(weight.value))
     assert result.layers == ("logits", "bn", "conv")
-    assert result.correlations.shape == (3, 5) and np.abs(result.correlations).max() <= 1 + 1e-12
-    again = cascading_randomization(model, pixels, stages=8)
-    np.testing.assert_allclose(again.correlations, result.correlations, atol=1e-6)
-    other = cascading_randomization(model, pixels, stages=8, seed=1)
-    assert (other.correlations != result.correlations).any()
+    assert result.correlations.shape == (2, 3, 5)
+    assert np.abs(result.correlations).max() <= 1 + 1e-12
+    np.testing.assert_allclose(run().correlations, result.correlations, atol=1e-6)
+    np.testing.assert_allclose(run(seed=1).correlations[0], result.correlations[1], atol=1e-6)
+    assert (result.correlations[0] != result.correlations[1]).any()
 
 
 def test_cascading_randomization_tests_the_method_that_is_named():
@@ -47,7 +49,7 @@ def test_cascading_randomization_tests_the_method_that_is_named():
     model = toy(16)
     pixels = np.random.default_rng(0).random((5, 8, 8, 3))
     maps = {
-        name: cascading_randomization(model, pixels, 0, method=name, stages=3).correlations[0]
+        name: cascading_randomization(model, pixels, 0, method=name, stages=3).correlations[:, 0]
         for name in ("grad-cam", "eigen-cam")
     }
     np.testing.assert_allclose(maps["eigen-cam"], 1)
@@ -61,12 +63,14 @@ def test_cascading_randomization_goes_down_cumulatively():
     model.get_layer("conv").kernel.assign(np.array([1.0, 0, 0]).reshape(1, 1, 3, 1))
     model.get_layer("logits").kernel.assign([[1.0, -1.0]])
     pixels = np.random.default_rng(0).random((5, 8, 8, 3))
-    for seed in range(2):
-        result = cascading_randomization(model, pixels, 0, stages=3, seed=seed)
-        assert result.layers == ("logits", "bn", "conv")
-        for row in result.correlations[:2]:  # same image of the red channel, or switched off
+    result = cascading_randomization(model, pixels, 0, stages=3, draws=4)
+    assert result.layers == ("logits", "bn", "conv")
+    for draw, empty in zip(result.correlations, result.constant, strict=True):
+        for row in draw[:2]:  # same image of the red channel, or switched off
             assert np.allclose(row, 1) or np.allclose(row, 0)
-        assert not np.allclose(result.correlations[2], 1)
+        assert not np.allclose(draw[2], 1)
+        np.testing.assert_array_equal(empty[:2], draw[:2] == 0)
+    assert result.constant.any() and not result.constant.all()
 
 
 def test_randomized_copy_has_nothing_left_of_the_training():
@@ -83,10 +87,32 @@ def test_randomized_copy_has_nothing_left_of_the_training():
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight.value), value)
 
 
-def test_bad_stages():
-    for stages in (1, 2.0, True):
-        with pytest.raises(ValueError, match="stages"):
-            cascading_randomization(toy(), np.ones((1, 8, 8, 3)), stages=stages)
+def test_random_kernels_keep_the_scale_of_a_signal():
+    """He's variance counts what one number is made of: of a depthwise kernel one channel alone."""
+    sequence = [
+        layers.DepthwiseConv2D(3, depth_multiplier=40, name="depthwise"),
+        layers.SeparableConv2D(200, 3, name="separable"),
+        layers.PReLU(name="prelu"),
+        layers.Dense(5, name="logits"),
+    ]
+    copy = randomized(keras.Sequential([keras.Input((8, 8, 3)), *sequence]))
+    spread = {weight.path.split("/", 1)[1]: float(keras.ops.std(weight)) for weight in copy.weights}
+    wanted = {
+        "depthwise/kernel": 9,
+        "separable/depthwise_kernel": 9,
+        "separable/pointwise_kernel": 120,
+        "logits/kernel": 200,
+    }
+    for name, inputs in wanted.items():
+        assert spread[name] == pytest.approx(np.sqrt(2 / inputs), rel=0.1), name
+    assert spread["prelu/alpha"] == 0  # slopes are no kernel: as they are before the training
+
+
+def test_too_few_stages_or_draws():
+    for name, values in (("stages", (1, 2.0, True)), ("draws", (0, 1.0))):
+        for value in values:
+            with pytest.raises(ValueError, match=f"{name} must be an int"):
+                cascading_randomization(toy(), np.ones((1, 8, 8, 3)), **{name: value})
 
 
 def test_nested_models_are_destroyed_layer_by_layer():
@@ -99,7 +125,7 @@ def test_nested_models_are_destroyed_layer_by_layer():
         [keras.Input((8, 8, 3)), backbone, layers.GlobalAveragePooling2D(), layers.Dense(2)]
     )
     before = model.get_weights()
-    result = cascading_randomization(model, np.ones((2, 8, 8, 3)), stages=9)
+    result = cascading_randomization(model, np.ones((2, 8, 8, 3)), stages=9, draws=1)
     assert result.layers[1:] == ("backbone/top", "backbone/conv")
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -152,7 +178,7 @@ def test_what_a_layer_has_adapted_to_is_not_destroyed():
     expected = keras.ops.convert_to_numpy(normalize(pixels))
     found = keras.ops.convert_to_numpy(copy.get_layer("normalize")(pixels))
     np.testing.assert_array_equal(found, expected)
-    assert cascading_randomization(model, pixels, stages=9).layers == ("logits", "conv")
+    assert cascading_randomization(model, pixels, stages=9, draws=1).layers == ("logits", "conv")
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from sample_figures import NAMES
 
 from utils.figures.evaluation import plot_confusion, plot_per_class
@@ -15,6 +16,26 @@ def test_confusion_prints_every_count_but_zero_in_its_cell():
     printed = {t.get_position(): t.get_text() for t in plot_confusion(matrix, NAMES).axes[0].texts}
     expected = {(k, k): str(k) for k in range(1, 10)} | {(5, 2): "1,234"}
     assert printed == expected
+
+
+def luminance(color):
+    """Relative luminance of an RGB color, WCAG 2.1."""
+    rgb = np.array(color[:3])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_every_count_can_be_read_on_its_blue():
+    """The contrast of 4.5 that WCAG 2.1 asks for, SC 1.4.3."""
+    for share in (20, 50, 60, 65, 80):
+        matrix = np.zeros((10, 10), int)
+        matrix[:, 0], matrix[:, 1] = share, 100 - share
+        axes = plot_confusion(matrix, NAMES).axes[0]
+        image = axes.images[0]
+        ground = luminance(image.to_rgba(image.get_array())[0, 0])
+        (color,) = {t.get_color() for t in axes.texts if t.get_position() == (0, 0)}
+        light, dark = sorted([luminance(to_rgb(color)), ground])[::-1]
+        assert (light + 0.05) / (dark + 0.05) > 4.5, share
 
 
 def test_the_best_class_stands_on_top():

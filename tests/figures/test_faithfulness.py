@@ -18,10 +18,16 @@ def test_curves_are_means_over_images_with_their_area():
 
 def test_the_cascade_starts_where_a_map_is_compared_with_itself():
     falling = np.linspace(0.8, -0.1, 5)
-    randomization = Randomization(LAYERS, np.repeat(falling[:, None], 4, axis=1))
-    axes = plot_faithfulness({"Grad-CAM": curves()}, randomization).axes[2]
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), [1, *falling])
-    assert axes.get_xticklabels()[0].get_text() == "none"
+    draws = np.stack([falling + 0.1, falling - 0.1])
+    randomization = Randomization(LAYERS, np.repeat(draws[..., None], 4, axis=2))
+    figure = plot_faithfulness({"Grad-CAM": curves()}, randomization)
+    *thin, thick, zero = figure.axes[2].lines
+    for line, values in zip([*thin, thick], [*draws, falling], strict=True):
+        np.testing.assert_allclose(line.get_ydata(), [1, *values])
+    assert figure.axes[2].get_xticklabels()[0].get_text() == "none"
+    assert figure.description.endswith(
+        "2 draws of the weights: 1.00, 0.80, 0.58, 0.35, 0.12, -0.10"
+    )
 
 
 @pytest.mark.parametrize(

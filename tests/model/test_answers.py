@@ -20,8 +20,8 @@ def test_draws_that_differ_and_draws_that_lost_a_rectangle_are_counted():
 def test_a_deep_network_sees_the_whole_image_and_a_shallow_one_does_not():
     deep, shallow = (" ".join(network_answer(resnet_v2(depth)).split()) for depth in (29, 11))
     assert deep.endswith(
-        "from stage 3 on a position of the map can see the whole image (a square of 45 pixels; "
-        "the image has 32)."
+        "from stage 3 on a position in the middle of the map can see the whole image (a square of "
+        "45 pixels; the image has 32)."
     )
     assert shallow.endswith("no stage sees the whole image, the last one 17 of 32 pixels.")
     model = resnet_v2(11)

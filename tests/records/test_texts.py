@@ -88,7 +88,10 @@ def test_studies_are_shown_in_a_line_and_whole_and_are_no_single_runs(runs):
     assert whole.startswith("### Which letter?\n\n| what | runs |")
     assert "| first | 2 | 80.00 ± 0.00 % |" in whole and "| second | 1 | 80.00 % |" in whole
     assert whole.endswith("![Which letter?](studies/letters/letters.png)")
-    line = "| Which letter? (scaled down: ResNet20v2, 3 epochs) | "
+    line = (
+        "| Which letter? (scaled down: ResNet20v2, 3 epochs, mean ± standard deviation of 1 and 2 "
+    )
+    line += "seeds) | "
     line += "first: 80.00 ± 0.00 %; second: 80.00 % |"
     assert blocks["studies"].endswith(line) and "not recorded yet" in blocks["studies"]
 

@@ -151,7 +151,7 @@ def _shape_remedy(shape, wanted):
     *size, channels = wanted
     last_is_channels = shape[-1] in CHANNELS
     if len(shape) == 4 and shape[1] == channels and not last_is_channels and fits(shape[2:], size):
-        return " Channels stand last: pass images.transpose(0, 2, 3, 1)."
+        return " Channels stand last: pass np.transpose(images, (0, 2, 3, 1))."
     if fits(shape[1:-1], size) or (last_is_channels and fits(shape[:-1], size)):
         remedy = TO_CHANNELS.get((shape[-1], channels))
         return (

@@ -91,7 +91,7 @@ def grad_cam(
             sides: there 1 asks what raises the number, 0 what lowers it, and None one or the other
             by the sign of the prediction.
         layer: name of the layer to explain, or the layer, by default `default_layer(model)`; or a
-            list of them, whose normalized maps are resized and averaged.
+            list of them, whose maps are resized, normalized and averaged.
         method: `"grad-cam"`, `"hires-cam"`, `"layer-cam"`, `"grad-cam++"` or `"eigen-cam"`, see
             `utils.explain.methods`; or `"score-cam"`, see `utils.explain.score_cam`.
         contrast: why the target and not this class? An int, or a sequence of N ints, whose logit is
@@ -119,7 +119,7 @@ def grad_cam(
     if isinstance(layer, (list, tuple)):
         if not layer or size is None or not normalize:
             raise ValueError(
-                f"Maps of several layers are averaged after normalizing and resizing: pass at "
+                f"Maps of several layers are averaged after resizing and normalizing: pass at "
                 f"least one layer, a size and normalize=True, got {len(layer)} layers, "
                 f"size={size!r}, normalize={normalize!r}."
             )

@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers
 
 from utils.explain.keras_graph import Cast, has_graph, needed, parts_of, read_calls
+from utils.explain.remedies import with_fixed_inputs
 
 # What such a layer gives shows nothing that its input does not show.
 UNCHANGED = (
@@ -75,7 +76,9 @@ class Graph:
             raise ValueError(
                 f"Layer {first[0]!r} works with channels first; Grad-CAM needs channels last. "
                 'Build the model with data_format="channels_last" and copy the weights, which '
-                "have the same shapes: model.set_weights(old.get_weights())."
+                "have the same shapes: model.set_weights(old.get_weights()). Then compare the "
+                "logits of both on the same images: what a Flatten gives may have another order "
+                "now, in which the rows of the kernel behind it must be put, too."
             )
 
     def find(self, layer):
@@ -196,9 +199,7 @@ def _check_model(model):
             f"Grad-CAM explains models with one input, an image; {model.name!r} has "
             f"{len(model.inputs)}: {[one.name for one in model.inputs]}. Fix the others, each at a "
             "value, an array of the shape that one image gets, and name the layer to explain: "
-            "image = keras.Input((height, width, channels)); fixed = keras.layers.Lambda(lambda x: "
-            "keras.ops.broadcast_to(value, (keras.ops.shape(x)[0], *value.shape)))(image); model = "
-            "keras.Model(image, model([image, fixed]))."
+            f"{with_fixed_inputs(model)}."
         )
     if len(model.outputs) != 1:
         raise ValueError(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from utils.explain.checks import images_for_model
+from utils.explain.checks import fixed_batches, images_for_model
 from utils.explain.compiled import compile_forward
 from utils.explain.explainer import GradCAM
 from utils.explain.graph import Graph
@@ -35,13 +35,13 @@ def cam_identity_gap(model, images, targets=None):
     explanation = GradCAM(model)(images, targets)
     images = images_for_model(images, *graph.input)
     run = compile_forward(needed(graph.calls, value), graph.specs[0], [value])
-    parts = [run(images[at : at + 256])[0] for at in range(0, len(images), 256)]
-    activations = np.concatenate(parts).astype("float32")
+    batches = fixed_batches(len(images), graph.input.shape[0] or 256)
+    activations = np.concatenate([run(images[rows])[0] for rows in batches])[: len(images)]
+    activations = activations.astype("float32")
     kernel = _two_sided(keras.ops.convert_to_numpy(dense.kernel))[:, explanation.targets]
     positions = activations.shape[1] * activations.shape[2]
     cam = np.maximum(np.einsum("nhwk,kn->nhw", activations, kernel), 0) / positions
-    largest = max(cam.max(), explanation.maps.max())
-    return float(np.abs(explanation.maps - cam).max() / largest) if largest > 0 else 0.0
+    return _relative(explanation.maps - cam, max(cam.max(), explanation.maps.max()))
 
 
 def completeness_gap(model, images, targets=None):
@@ -70,7 +70,12 @@ def completeness_gap(model, images, targets=None):
         bias = bias + keras.ops.convert_to_numpy(dense.bias)
     total = explanation.maps.sum(axis=(1, 2)) + _two_sided(bias)[0, explanation.targets]
     logits = _two_sided(explanation.logits)
-    return float(np.abs(total - logits[chosen]).max() / np.abs(logits).max())
+    return _relative(total - logits[chosen], np.abs(logits).max())
+
+
+def _relative(differences, largest):
+    """The largest difference, relative to the largest value; where all are 0, so is this."""
+    return float(np.abs(differences).max() / largest) if largest > 0 else 0.0
 
 
 def _two_sided(columns):
@@ -82,12 +87,17 @@ def _pooling_head(graph):
     """The explained value and the Dense layer of a model with global average pooling in between."""
     name, head = graph.default_layer(), find_logits(graph)
     value = graph.find(name)
-    behind = [call for call in head.calls[::-1] if not isinstance(call.operation, layers.Dropout)]
+    dropout = [call for call in head.calls if isinstance(call.operation, layers.Dropout)]
+    source = {call.outputs[0]: call.inputs[0] for call in dropout}  # the same but in training
+    behind = [call for call in head.calls[::-1] if call.outputs[0] not in source]
     dense, pool = (getattr(call.operation, "layer", call.operation) for call in behind[:2])
+    pooled = behind[1].inputs[0]
+    while pooled in source:
+        pooled = source[pooled]
     if not (
         isinstance(pool, layers.GlobalAveragePooling2D)
         and isinstance(dense, layers.Dense)
-        and behind[1].inputs == (value,)
+        and (pooled, *behind[1].inputs[1:]) == (value,)
     ):
         raise ValueError(
             f"The identity holds for a model that ends in {name!r}, global average pooling and one "

@@ -15,7 +15,7 @@ from keras import ops
 from utils.explain.bare_layer import BareLayer, activation_apart
 from utils.explain.effects import LINKS, effect_of, squashes
 from utils.explain.keras_graph import Call, Slot, has_weights, needed
-from utils.explain.remedies import cut, instead_of
+from utils.explain.remedies import cut, instead_of, without_activation
 
 
 class Head(NamedTuple):
@@ -58,7 +58,11 @@ def find_logits(graph):
         for start, block in _blocks(value, calls, makers):
             if start in makers and squashes(block, start, value, specs[start]):
                 last = makers[start]
-                _refuse_squashed(f"The calls after {last.path!r} give", f"{cut(last, 'output')}.")
+                if isinstance(last.operation, BareLayer):  # its output is behind the activation
+                    remedy = without_activation(last, block[1:])
+                else:
+                    remedy = f"{cut(last, 'output')}."
+                _refuse_squashed(f"The calls after {last.path!r} give", remedy)
     if other_side:  # of two classes: what the model gives is the probability of the other one
         negative = max(specs) + 1
         call = Call(ops.negative, "negative", (Slot(value),), {}, (value,), (negative,), ())

@@ -10,14 +10,20 @@ import numpy as np
 
 from utils.explain.checks import is_int, to_array
 from utils.explain.explainer import GradCAM
+from utils.explain.keras_graph import parts_of
 from utils.progress import progress
 
 
 class Randomization(NamedTuple):
-    """Result of `cascading_randomization`; row s is after stage s."""
+    """Result of `cascading_randomization`; its arrays have a row for each draw of random weights.
 
-    layers: tuple  # str, the lowest layer randomized so far, from the logits down
-    correlations: np.ndarray  # float64 (stages, N), rank correlation with the original map
+    What images share is the draw, so only several draws show how much of a correlation is chance:
+    the spread over images of one draw does not.
+    """
+
+    layers: tuple  # str, the lowest layer randomized so far, from the logits down: one a stage
+    correlations: np.ndarray  # float64 (draws, stages, N), rank correlation with the original map
+    constant: np.ndarray  # bool (draws, stages, N), maps without any rank; they correlate with 0
 
 
 def cascading_randomization(
@@ -28,6 +34,7 @@ def cascading_randomization(
     *,
     method="grad-cam",
     stages=8,
+    draws=5,
     batch_size=256,
     seed=0,
 ):
@@ -45,21 +52,24 @@ def cascading_randomization(
         method: one of `utils.explain.methods.HOOKS`.
         stages: int >= 2, number of measurements: the first after the logits layer alone, the last
             after all layers, evenly spaced in between.
-        seed: int, of the random weights, see `randomized`.
+        draws: int >= 1, how many times all this is done, each with random weights of its own.
+        seed: int, of the random weights of the first draw, see `randomized`; the next ones have
+            the next seeds.
 
     Returns:
         A `Randomization`. Spearman's correlation, at native resolution; 0 where a map is constant
         (it ranks nothing).
 
     Raises:
-        ValueError: as `grad_cam`, on fewer than 2 stages, and when a copy of the model gives other
-            maps than the model itself.
+        ValueError: as `grad_cam`, on fewer than 2 stages or no draw, and when a copy of the model
+            gives other maps than the model itself.
     """
-    if not is_int(stages, 2):
-        raise ValueError(f"stages must be an int >= 2, got {stages!r}.")
+    for name, value, least in (("stages", stages, 2), ("draws", draws, 1)):
+        if not is_int(value, least):
+            raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")
     original = GradCAM(model, layer, method)(images, targets, batch_size=batch_size)
-    random, copy = randomized(model, seed), _copy(model)
-    copy.set_weights(model.get_weights())
+    copy, trained = _copy(model), model.get_weights()
+    copy.set_weights(trained)
     explain = GradCAM(copy, layer, method)
     again = explain(images, original.targets, batch_size=batch_size)
     if not np.allclose(again.logits, original.logits, rtol=1e-2, atol=1e-2):
@@ -68,17 +78,23 @@ def cascading_randomization(
             "gives other logits: a layer has a state that is in neither. Put it into get_config, "
             "or into a weight (add_weight)."
         )
-    pairs = zip(_layers_with_weights(copy), _layers_with_weights(random))
-    top_down = [(one, other) for one, other in pairs if one[1] is not other[1]][::-1]
-    ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
-    correlations, parts = [], list(zip([0, *ends], ends, strict=False))
-    for start, end in progress(parts, "random layers: stage"):
-        for (_, one), (_, other) in top_down[start:end]:
-            one.set_weights(other.get_weights())
-        maps = explain(images, original.targets, batch_size=batch_size).maps
-        correlations.append([spearman(a, b) for a, b in zip(original.maps, maps, strict=True)])
+    maps = []
+    for draw in progress(range(draws), "random weights: draw"):
+        copy.set_weights(trained)
+        pairs = zip(
+            _layers_with_weights(copy), _layers_with_weights(randomized(model, seed + draw))
+        )
+        top_down = [(one, other) for one, other in pairs if one[1] is not other[1]][::-1]
+        ends = np.unique(np.linspace(1, len(top_down), stages).round().astype(int))
+        for start, end in zip([0, *ends], ends, strict=False):
+            for (_, one), (_, other) in top_down[start:end]:
+                one.set_weights(other.get_weights())
+            maps.append(explain(images, original.targets, batch_size=batch_size).maps)
+    found = [[spearman(*pair) for pair in zip(original.maps, one, strict=True)] for one in maps]
+    constant = [np.ptp(one, axis=(1, 2)) == 0 for one in maps]
     names = tuple(top_down[end - 1][0][0] for end in ends)
-    return Randomization(names, np.array(correlations))
+    shape = (draws, len(ends), len(original.maps))
+    return Randomization(names, np.reshape(found, shape), np.reshape(constant, shape))
 
 
 def _layers_with_weights(model, parents=()):
@@ -96,8 +112,9 @@ def _layers_with_weights(model, parents=()):
 def randomized(model, seed=0):
     """A copy of a model that has learned nothing: what is left of a result then is chance.
 
-    Kernels are drawn from He's normal distribution, everything else (biases, batch-norm parameters
-    and statistics) has its initial value.
+    Kernels are drawn from He's normal distribution (He et al. 2015, arXiv 1502.01852, Eq. 10),
+    everything else (biases, batch-norm parameters and statistics, the slopes of a PReLU) has its
+    initial value.
 
     Args:
         model: functional or sequential `keras.Model`; it keeps its weights.
@@ -118,11 +135,22 @@ def randomized(model, seed=0):
             )
     copy, rng = _copy(model), np.random.default_rng(seed)
     shared = {id(weight) for weight in model.weights}
+    parts = [part for _, layer in _layers_with_weights(copy) for part in parts_of(layer)]
+    one_channel = {id(w) for part in parts for w in part.weights if _is_depthwise(part, w)}
+    slopes = {id(w) for part in parts if isinstance(part, keras.layers.PReLU) for w in part.weights}
     for weight in copy.weights:
-        if len(weight.shape) >= 2 and id(weight) not in shared:
-            fan_in = np.prod(weight.shape[:-1])
-            weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
+        if len(weight.shape) >= 2 and id(weight) not in shared | slopes:
+            inputs = weight.shape[: -2 if id(weight) in one_channel else -1]
+            weight.assign(rng.normal(0, np.sqrt(2 / np.prod(inputs)), weight.shape))
     return copy
+
+
+def _is_depthwise(layer, weight):
+    """Whether each number that a kernel makes comes from one channel, not from all."""
+    depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+    return weight.name == "depthwise_kernel" or (
+        isinstance(layer, depthwise) and weight.name == "kernel"
+    )
 
 
 def _copy(model):

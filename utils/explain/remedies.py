@@ -9,11 +9,50 @@ def instead_of(call):
     """A model that ends in the logits that a call makes probabilities of."""
     if not has_weights(call):
         return f"where its input is the logits, {cut(call, 'input')}."
+    if hasattr(call.operation, "activation"):
+        return without_activation(call)
+    owner, place = _owner(call)
     return (
-        "put a layer that has its weights, but gives logits, in its place: layer = "
-        f"{find_expression(call)}; logits = keras.layers.Dense(classes); model = "
-        "keras.Model(model.input, logits(layer.input)); logits.set_weights(layer.get_weights())."
+        "write a layer `logits` that has its weights and computes the same up to the logits, and "
+        f"put it in its place: layer = {find_expression(call)}; model = keras.Model({owner}.input, "
+        f"logits(layer.input)){place}; logits.set_weights(layer.get_weights())."
     )
+
+
+def without_activation(call, behind=()):
+    """A model in which a layer has no activation; what is called behind it is called again.
+
+    Args:
+        call: `utils.explain.keras_graph.Call` of the layer.
+        behind: calls of one input each, from the layer to the output.
+    """
+    owner, place = _owner(call)
+    output = "bare(layer.input)"
+    for one in behind:
+        output = f"{find_expression(one)}({output})"
+    return (
+        f"layer = {find_expression(call)}; bare = type(layer).from_config(layer.get_config() | "
+        f"{{'activation': None}}); model = keras.Model({owner}.input, {output}){place}; "
+        "bare.set_weights(layer.get_weights())."
+    )
+
+
+def with_fixed_inputs(model):
+    """A model of the image alone, the first input with four axes; the others have a fixed value."""
+    image = next((i for i, one in enumerate(model.inputs) if len(one.shape) == 4), 0)
+    given = ["image" if i == image else "fixed" for i in range(len(model.inputs))]
+    return (
+        "image = keras.Input((height, width, channels)); fixed = keras.layers.Lambda(lambda x: "
+        "keras.ops.broadcast_to(value, (keras.ops.shape(x)[0], *value.shape)))(image); model = "
+        f"keras.Model(image, model([{', '.join(given)}]))"
+    )
+
+
+def _owner(call):
+    """The expression of the model that a call belongs to; and, of a nested one, its place."""
+    *parents, _ = call.path.split("/")
+    place = f" in the place of the nested model {'/'.join(parents)!r}" if parents else ""
+    return _model_of(parents), place
 
 
 def _model_of(parents):
@@ -32,7 +71,5 @@ def find_expression(call):
 
 def cut(call, side):
     """The expression of a model that ends at a call, before ("input") or behind it ("output")."""
-    *parents, _ = call.path.split("/")
-    owner = _model_of(parents)
-    place = f" in the place of the nested model {'/'.join(parents)!r}" if parents else ""
+    owner, place = _owner(call)
     return f"keras.Model({owner}.input, {find_expression(call)}.{side}){place}"

@@ -5,6 +5,8 @@ import numpy as np
 
 from utils.figures.style import BLUE, GRAY, SKY, STYLE, add_grid, check_shape, make_figure
 
+WHITE_FROM = 0.62  # the share of a row from which white stands out from its blue, and black less
+
 
 @matplotlib.rc_context(STYLE)
 def plot_confusion(matrix, class_names):
@@ -37,7 +39,7 @@ def plot_confusion(matrix, class_names):
             f"{matrix[row, column]:,}",
             ha="center",
             va="center",
-            color="white" if shares[row, column] > 0.35 else "black",
+            color="white" if shares[row, column] > WHITE_FROM else "black",
             weight="bold" if row == column else "normal",
         )
     axes.set_xticks(range(side), class_names, rotation=35, ha="right", rotation_mode="anchor")

@@ -28,11 +28,12 @@ def plot_faithfulness(curves, randomization=None):
         curves: dict of a method's name to an object with the attributes fractions (F,) in 0..1,
             insertion (N, F), deletion (N, F): probabilities for N images, and insertion_area (N,),
             deletion_area (N,). The method in question first, then the baselines; at most 4.
-        randomization: object with the attributes layers (S names) and correlations (S, N): rank
-            correlations with the original map of N images, or None.
+        randomization: object with the attributes layers (S names) and correlations (D, S, N): rank
+            correlations with the original map of N images in D draws of the weights, or None.
 
     Returns:
-        The figure. Bands are 95 % intervals of the mean over images.
+        The figure. Bands are 95 % intervals of the mean over images; of the cascade each draw has
+        a thin line, its mean over images, and all of them a thick one.
 
     Raises:
         ValueError: on no method or more than 4, or on curves that do not fit their fractions.
@@ -68,8 +69,12 @@ def plot_faithfulness(curves, randomization=None):
         add_grid(axes)
         axes.legend(loc="lower right" if field == "insertion" else "upper right")
     if with_cascade:
-        figure.description += ". Rank correlation of the maps as layers become random"
-        _draw_cascade(figure.add_subplot(rows[1, :]), randomization)
+        means = _draw_cascade(figure.add_subplot(rows[1, :]), randomization)
+        figure.description += (
+            ". Rank correlation with the original map as layers become random, mean of "
+            f"{len(means)} draws of the weights: "
+            + ", ".join(f"{value:.2f}" for value in means.mean(axis=0))
+        )
     return figure
 
 
@@ -113,19 +118,23 @@ def plot_pointing(images, masks, heatmaps, overlays, names):
 
 
 def _draw_cascade(axes, randomization):
+    """Draws the mean over images of each draw; returns them, (D, 1 + S)."""
     stages = len(randomization.layers)
     values = check_shape(
-        randomization.correlations, (stages, None), "correlations", "one row for each stage"
+        randomization.correlations, (None, stages, None), "correlations", "draws, stages, images"
     )
-    whole = np.vstack([np.ones(values.shape[1]), values])  # a map agrees with itself
-    _band(axes, np.arange(stages + 1), whole.T, BLUE, linewidth=2.2, marker="o")
+    means = np.pad(values.mean(axis=2), ((0, 0), (1, 0)), constant_values=1)  # agrees with itself
+    if len(means) > 1:
+        axes.plot(means.T, color=BLUE, linewidth=0.9, alpha=0.6)
+    axes.plot(means.mean(axis=0), color=BLUE, linewidth=2.4, marker="o")
     axes.axhline(0, color=GRAY, linewidth=1)
     names = [name.replace("_", "\n", 2).replace("_", " ") for name in randomization.layers]
     axes.set_xticks(range(stages + 1), ["none", *names], fontsize=9)
-    axes.set_ylim(min(-0.25, whole.mean(axis=1).min() - 0.15), 1.08)
+    axes.set_ylim(min(-0.25, means.min() - 0.15), 1.08)
     axes.set_title("layers made random, from the logits down to the one named (falling is good)")
     axes.set_ylabel("rank correlation\nwith the original map")
     add_grid(axes)
+    return means
 
 
 def _band(axes, x, values, color, **style):

@@ -45,7 +45,7 @@ def network_answer(model):
     whole = next((row for row in stages if row.receptive_field >= side), None)
     sees = f"no stage sees the whole image, the last one {last.receptive_field} of {side} pixels"
     if whole:
-        sees = f"from {whole.name} on a position of the map can see the whole image"
+        sees = f"from {whole.name} on a position in the middle of the map can see the whole image"
         sees += f" (a square of {whole.receptive_field} pixels; the image has {side})"
     return fold_lines(
         f"In this run {model.name} has {total:,} parameters, {last.parameters / total:.0%} of them "

@@ -42,8 +42,8 @@ def study_line(study):
         study: `utils.records.studies.Study` with at least one run.
 
     Returns:
-        Dict of `title`, `scaled_down` (bool), `models` and `epochs`, and `results`, a list of
-        (label, accuracies as text).
+        Dict of `title`, `scaled_down` (bool), `models`, `epochs` and `seeds` (how many each result
+        has), and `results`, a list of (label, accuracies as text).
     """
     runs = [one for _, records in study.results for one in records]
     results = []
@@ -61,6 +61,7 @@ def study_line(study):
         "scaled_down": bool(scaled_down_from(study)),
         "models": [one.model for one in runs],
         "epochs": [one.run["recipe"]["epochs"] for one in runs],
+        "seeds": [len(records) for _, records in study.results],
         "results": results,
     }
 
