@@ -47,7 +47,7 @@ def cam_identity_gap(model, images, targets=None):
 def completeness_gap(model, images, targets=None):
     """Checks that nothing is missing from a map: its signed values and the bias are the logit.
 
-    Draelos and Carin 2020, https://arxiv.org/abs/2011.08891, Section 4: for a head that is linear
+    Draelos and Carin 2020, https://arxiv.org/abs/2011.08891: for a head that is linear
     in the activations, the signed HiResCAM map distributes the logit over the positions. Behind
     global average pooling Grad-CAM's map is the same, and it is the one that is checked.
 

@@ -20,7 +20,7 @@ def grad_cam(activations, gradients):
 def hires_cam(activations, gradients):
     """Sum of g_k A_k, position by position: exact for any head that is linear in A.
 
-    Draelos and Carin 2020, https://arxiv.org/abs/2011.08891, Eq. 5. For average pooling and one
+    Draelos and Carin 2020, https://arxiv.org/abs/2011.08891. For average pooling and one
     Dense layer the gradient is the same at all positions, and the map is that of Grad-CAM.
     """
     return ops.sum(gradients * activations, axis=-1)
@@ -29,7 +29,7 @@ def hires_cam(activations, gradients):
 def layer_cam(activations, gradients):
     """Sum of ReLU(g_k) A_k, position by position; made for earlier layers.
 
-    Jiang et al. 2021, "LayerCAM", https://doi.org/10.1109/TIP.2021.3089943, Eq. 6 and 7.
+    Jiang et al. 2021, "LayerCAM", https://doi.org/10.1109/TIP.2021.3089943.
     """
     return ops.sum(ops.relu(gradients) * activations, axis=-1)
 

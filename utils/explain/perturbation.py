@@ -37,7 +37,7 @@ def insertion_deletion(
 ):
     """Follows the probability of a class while its hottest pixels are shown or taken away.
 
-    Petsiuk et al. 2018, "RISE", https://arxiv.org/abs/1806.07421, Section 4.3. Insertion starts
+    Petsiuk et al. 2018, "RISE", https://arxiv.org/abs/1806.07421, causal metrics. Insertion starts
     from the baseline and restores the pixels of the image from hot to cold; deletion starts from
     the image and goes to the baseline. Pixels of equal heat come in random order, so that a map
     gets no credit for the order in which an array is stored.

@@ -1,6 +1,6 @@
 """Score-CAM: a map without a gradient, from what each channel's region does to the prediction.
 
-Wang et al. 2020, https://arxiv.org/abs/1910.01279, Eq. 6 to 8: channel k is enlarged to the image
+Wang et al. 2020, https://arxiv.org/abs/1910.01279, Section 3: channel k is enlarged to the image
 and scaled to 0..1; the image is shown through it; its weight is the probability of the class then,
 less that for the hidden image. The map is the ReLU of the weighted sum. As in the authors' own
 code the probabilities are those after the softmax, and a constant channel has no say. A second
