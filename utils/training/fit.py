@@ -15,6 +15,7 @@ from utils.training import evaluation, run_folder
 from utils.training.callbacks import EpochLog, StartLog, StepProgress
 from utils.training.devices import device_count
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
+from utils.training.folder_lock import locked
 from utils.training.recipe_schedule import schedule_values
 
 
@@ -57,7 +58,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, profile=None, report=print, s
         "backend": keras.backend.backend(),
         "precision": model.get_layer("stem_conv").dtype_policy.name,
     }
-    with run_folder.locked(folder):
+    with locked(folder):
         run_folder.check_plan(folder, plan)
         rows = _resume(model, recipe, folder, report)
         if len(rows) >= recipe.epochs:
