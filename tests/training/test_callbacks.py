@@ -124,6 +124,22 @@ def test_a_start_is_noted_once_with_all_that_its_record_tells(
     assert run_folder.read_starts(tmp_path) == [expected]
 
 
+def test_a_start_is_noted_by_one_thread_alone(tmp_path, monkeypatch):
+    """The second step's thread comes while that of the first reads the clock."""
+    log = StartLog(tmp_path, 1)
+
+    def clock():
+        callbacks.time.perf_counter = lambda: 1.0
+        log.on_train_batch_end(1)
+        return 1.0
+
+    log.on_train_begin()
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(callbacks, "git_commit", lambda: "0123abcd")
+    log.on_train_batch_end(0)
+    assert len(run_folder.read_starts(tmp_path)) == 1
+
+
 def augmented_by_epoch(tmp_path, epochs, seed=3):
     """What the augmentation makes of the same images at the begin of each epoch."""
     inputs = keras.Input((8, 8, 3))

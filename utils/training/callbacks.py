@@ -95,7 +95,7 @@ class StartLog(keras.callbacks.Callback):
         self.devices = device_count()  # now: on JAX a step's end is told in another thread
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.begin is None:
+        if batch or self.begin is None:  # of an epoch's steps one alone, as threads come between
             return
         seconds, self.begin = time.perf_counter() - self.begin, None
         runtime = describe_runtime()
