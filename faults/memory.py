@@ -2,7 +2,7 @@
 
 No device is really full: a layer raises the backend's own error above a number of images. Survived
 is a test of `make test` that passes: the work ends in an error that names a batch size to try, goes
-on with that one, and the folder of a training stays whole.
+on with that one, and the folder of a training stays whole. A prediction takes that size by itself.
 """
 
 from faults.hostile import run_tests

@@ -1,4 +1,4 @@
-"""A device without room for a batch: the error names a size that fits and where it is set."""
+"""A device without room for a batch: a size that fits is taken, or named with where it is set."""
 
 import functools
 import re
@@ -125,12 +125,17 @@ def test_after_epochs_that_fitted_something_else_has_the_memory(tmp_path):
 
 
 def test_prediction(monkeypatch):
+    """It halves its batches by itself: a training of hours must not end in its evaluation."""
     model, images = network(limit=6), noise(1, 20).x_test
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 10)
-    with pytest.raises(OutOfMemoryError, match="batch of 10.*of 5.*EVALUATION_BATCH = 5"):
+    asked, predict = [], model.predict_on_batch
+    monkeypatch.setattr(model, "predict_on_batch", lambda x: asked.append(len(x)) or predict(x))
+    logits = evaluation.predict_logits(model, images)
+    assert asked == [20, 10, 5, 5, 5, 5]
+    model.layers[1].limit = 500
+    np.testing.assert_allclose(logits, evaluation.predict_logits(model, images), atol=1e-5)
+    model.layers[1].limit = 0
+    with pytest.raises(OutOfMemoryError, match="no room for a single image"):
         evaluation.predict_logits(model, images)
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 5)
-    assert evaluation.predict_logits(model, images).shape == (20, 10)
 
 
 @pytest.mark.parametrize("name", ["batches", "held_out"])

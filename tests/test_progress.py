@@ -1,8 +1,10 @@
 """The live line: on a terminal or in a file, never on another stream, and not too often."""
 
+import gc
 import io
 import os
 import time
+import warnings
 
 import pytest
 
@@ -95,6 +97,16 @@ def test_of_loops_within_each_other_the_outermost_shows_where_it_is(monkeypatch,
     assert texts == 3 * ["map 1 of 2"] + 3 * ["map 2 of 2"]
     for _ in progress("x", "batch"):  # alone it is the outermost one
         assert path.read_text().rstrip() == "batch 1 of 1"
+
+
+def test_no_file_is_left_open(monkeypatch, tmp_path):
+    monkeypatch.setenv(module.VARIABLE, str(tmp_path / "progress.txt"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        assert list(progress("ab", "letter")) == ["a", "b"]
+        gc.collect()
+    assert not [one for one in caught if "progress.txt" in str(one.message)]
+    assert (tmp_path / "progress.txt").exists()
 
 
 def test_a_file_that_cannot_be_written_stops_no_work(tmp_path):

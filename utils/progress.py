@@ -68,16 +68,14 @@ class FileLine:
     is_live = True
 
     def __init__(self, path):
-        self.file = None
+        self.path = Path(path)
         with contextlib.suppress(OSError):  # no reason to break off what the line tells about
-            self.file = Path(path).open("wb", buffering=0)
+            self.path.write_bytes(b"")
 
     def show(self, text):
         """Puts a text in the place of the last one."""
-        if self.file:
-            with contextlib.suppress(OSError):
-                self.file.seek(0)
-                self.file.write(text.encode()[:FILE_BYTES].ljust(FILE_BYTES))
+        with contextlib.suppress(OSError), self.path.open("r+b") as file:
+            file.write(text.encode()[:FILE_BYTES].ljust(FILE_BYTES))
 
 
 class Progress:

@@ -70,9 +70,12 @@ def test_a_record_comes_with_the_weights_it_was_measured_with(dataset, tmp_path)
 def test_without_weights_nothing_heavy_is_left(dataset, tmp_path):
     recipe = replace(RECIPES["one-cycle"], depth=11, epochs=2, batch_size=32, max_lr=0.01)
     options = {"profile": "study", "validation": "test set", "keep_weights": False}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint-best.weights.h5").touch()  # not ours to remove
     module.run_recipe(recipe, dataset, tmp_path / "run", **options)
-    left = {path.name for path in (tmp_path / "run").iterdir()}
+    left = {path.name for path in (tmp_path / "run").iterdir()} - {"checkpoint-best.weights.h5"}
     assert left == {"plan.json", "starts.json", "history.csv", "run.json"}
+    assert (tmp_path / "run" / "checkpoint-best.weights.h5").exists()
     assert not read_record(tmp_path / "run").ships_weights
 
 

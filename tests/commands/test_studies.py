@@ -1,6 +1,7 @@
 """Studies: the chain of fixes leads from one recipe to the other, and runs are not mixed up."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 from sample_data import noise
@@ -9,6 +10,7 @@ from utils.commands import run_recipe, studies
 from utils.records.read import read_record
 from utils.settings import RECIPES
 from utils.training.recipe_schedule import decay_e_foldings, schedule_values
+from utils.training.run_folder import check_plan
 
 
 def test_the_fixes_lead_from_2019_to_ours_and_each_changes_something():
@@ -73,7 +75,7 @@ def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
     before = runs_in(tmp_path / "study")
     for mistake, words in (
         (["--hold-out", "30"], "content_hash"),  # given again, the last one counts
-        (["--precision", "mixed_float16"], "precision"),
+        (["--precision", "mixed_float16"], "the options of that run, such as --precision"),
     ):
         assert studies.main([*arguments, "3", *mistake]) == 1
         assert words in capsys.readouterr().err
@@ -83,6 +85,28 @@ def test_command_trains_records_and_goes_on(tmp_path, monkeypatch, capsys):
     assert "holds the study 'Short', now 'Another question'" in capsys.readouterr().err
     record = read_record(tmp_path / "study" / "step-decay-50-seed-1")
     assert record.run["seed"] == 1 and "held out" in record.run["data"]["validation"]
+
+
+def test_a_study_goes_on_in_the_precision_it_began_with(tmp_path, monkeypatch):
+    """Also on another machine, which prefers another one."""
+    started, [entry] = [], studies.super_convergence()[:1]
+
+    def run(*args, precision, **options):
+        started.append(precision)
+
+    monkeypatch.setattr(studies, "run_recipe", run)
+    monkeypatch.setattr(studies, "describe_runtime", lambda: SimpleNamespace(precision="float32"))
+
+    def start(**options):
+        arguments = "Short", [entry], noise(10, 10), tmp_path / "study", [0, 1]
+        studies.run_study(*arguments, validation="test set", **options)
+
+    start()
+    (tmp_path / "study" / "one-cycle-50-seed-1").mkdir()
+    check_plan(tmp_path / "study" / "one-cycle-50-seed-1", {"precision": "mixed_bfloat16"})
+    start()
+    start(precision="mixed_float16")
+    assert started[::2] == started[1::2] == ["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 def test_bad_values_end_in_one_line(capsys):

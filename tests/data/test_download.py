@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import socket
 import time
 import zlib
@@ -74,6 +75,21 @@ def test_no_partial_file_is_left_when_the_reader_is_interrupted(serve, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         fetch(serve(whole), tmp_path / "file", report=interrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planted_link_is_not_followed(serve, tmp_path, monkeypatch):
+    """In a folder that others may write to, as Keras's in /tmp: no name that they can guess."""
+    mine, folder = tmp_path / "mine", tmp_path / "shared"
+    mine.write_bytes(b"precious")
+    folder.mkdir()
+    (folder / f"file.{os.getpid()}.part").symlink_to(mine)
+    fetch(serve(whole), folder / "file")
+    assert mine.read_bytes() == b"precious" and (folder / "file").read_bytes() == CONTENT
+    monkeypatch.setattr(module.secrets, "token_hex", lambda size: "known")
+    (folder / "file.known.part").symlink_to(mine)
+    with pytest.raises(FileExistsError):
+        fetch(serve(whole), folder / "file")
+    assert mine.read_bytes() == b"precious"
 
 
 def test_an_endless_file_is_cut_off(serve, tmp_path):

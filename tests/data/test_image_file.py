@@ -82,19 +82,33 @@ def encoded(array, form):
     return buffer.getvalue()
 
 
-def test_16_bits_become_8_over_the_whole_range():
-    gray = np.repeat(np.array([[0, 257, 32_768, 65_535]], np.uint16), 4, axis=0)
-    pixels = decode_image(encoded(gray, "PNG"), "a").pixels
+@pytest.mark.parametrize(
+    ("form", "order"), [("PNG", "<u2"), ("TIFF", "<u2"), ("TIFF", ">u2"), ("PPM", "<u2")]
+)
+def test_16_bits_become_8_over_the_whole_range(form, order):
+    gray = np.repeat(np.array([[0, 257, 32_768, 65_535]], order), 4, axis=0)
+    pixels = decode_image(encoded(gray, form), "a").pixels
     assert pixels.shape == (4, 4, 3) and pixels[0, :, 1].tolist() == [0, 1, 128, 255]
 
 
 @pytest.mark.parametrize(
-    "value",
-    [np.int32(-1), np.int32(65_536), np.float32(0.5)],
+    ("value", "bits"),
+    [
+        (np.int32(-1), 32),
+        (np.int32(65_536), 32),
+        (np.int32(200), 32),  # as 16 bits it would be black
+        (np.int32(200), 16),  # signed
+        (np.uint16(200), 12),
+        (np.float32(0.5), 32),
+    ],
 )
-def test_pixels_without_a_fixed_range_are_refused(value):
-    with pytest.raises(ValueError, match="a has floating-point or 32-bit pixels"):
-        decode_image(encoded(np.full((4, 4), value), "TIFF"), "a")
+def test_pixels_of_another_range_are_refused(value, bits):
+    """Pillow writes no signed 16 or 12 bits; a TIFF says how many they are under number 258."""
+    content = encoded(np.full((4, 4), value), "TIFF")
+    written, told = (struct.pack("=HHIHH", 258, 3, 1, n, 0) for n in (8 * value.nbytes, bits))
+    assert content.count(written) == 1
+    with pytest.raises(ValueError, match="a has floating-point or 32-bit pixels, or signed or 12"):
+        decode_image(content.replace(written, told), "a")
 
 
 def test_the_number_of_pixels_is_width_times_height():

@@ -2,10 +2,12 @@
 
 import os
 import socket
+import tempfile
 import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,7 +33,7 @@ def official(tmp_path, monkeypatch):
     monkeypatch.setattr(local_source, "PYTHON", fake._replace(url=NOWHERE))
     monkeypatch.setattr(data, "_SHAPES_TRAIN", (30, 1))
     monkeypatch.setattr(data, "_SHAPES_TEST", (20, 2))
-    monkeypatch.setattr(data.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(data, "_temporary_folder", lambda: str(tmp_path / "temporary"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "*")
@@ -199,6 +201,15 @@ def test_a_broken_file_in_the_cache_is_replaced(published, cache):
     (cache / KERAS_ARCHIVE).write_bytes(b"half of it")
     assert is_official(load_dataset("auto", report=lambda line: None))
     assert (cache / KERAS_ARCHIVE).stat().st_size == published.size
+
+
+@pytest.mark.skipif(not os.path.isdir("/tmp"), reason="as on Windows")
+def test_where_there_is_tmp_the_temporary_folder_is_that_of_keras(tmp_path, monkeypatch):
+    """Keras asks for /tmp first: each finds the other's copy, also where TMPDIR is set."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert data._cache_folders()[1] == Path("/tmp/.keras/datasets")
+    monkeypatch.setattr(os.path, "isdir", lambda path: path != "/tmp")
+    assert data._cache_folders()[1] == tmp_path / ".keras" / "datasets"
 
 
 def test_without_a_writable_home_the_temporary_folder_serves(published, tmp_path, monkeypatch):

@@ -345,6 +345,23 @@ def test_of_several_addresses_the_next_is_tried():
             assert connection.getpeername() == ("127.0.0.1", port)
 
 
+def test_a_silent_address_leaves_time_for_the_next(monkeypatch):
+    """As where a router drops IPv6: open_address gives all of them together its timeout."""
+    connect, waited = socket.create_connection, []
+
+    def with_a_silent_one(place, timeout):
+        if place[0] == "127.0.0.2":
+            waited.append(timeout)
+            raise TimeoutError
+        return connect(place, timeout)
+
+    monkeypatch.setattr(socket, "create_connection", with_a_silent_one)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        web._connect(["127.0.0.2", "127.0.0.2", "127.0.0.1"], port, 30.0).close()
+    assert len(waited) == 2 and 0 < sum(waited) < 30.0
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_is_limited(timeout):
     with pytest.raises(ValueError, match="timeout must be above 0 and at most 3600 s"):

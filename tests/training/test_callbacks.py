@@ -82,6 +82,23 @@ def test_a_call_that_comes_late_does_not_stop_the_training():
     assert live.texts[-1] == "epoch 1 of 1, step 3 of 4, 2 images/s, 4 s left"
 
 
+def test_a_thread_that_comes_between_finds_what_it_needs():
+    """Between any two stores of one thread another one may ask for the text."""
+
+    class Watched(StepProgress):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name in ("begin", "first") and value is not None:
+                self.on_train_batch_end(1)
+
+    live = Line()
+    shown = Watched(8, live, clock=iter([2.0, 4.0]).__next__)
+    shown.set_params({"steps": 4, "epochs": 1})
+    shown.on_epoch_begin(0)
+    shown.on_train_batch_end(0)
+    assert live.texts[-1] == "epoch 1 of 1, step 2 of 4, 4 images/s, 4 s left"
+
+
 def test_keras_need_not_wait_for_a_step_because_of_the_line_or_the_note_of_the_start(tmp_path):
     assert StepProgress(8, Line()).async_safe and StartLog(tmp_path, 1).async_safe
 
@@ -105,6 +122,22 @@ def test_a_start_is_noted_once_with_all_that_its_record_tells(
     expected = {"epoch": 3, "compile_seconds": 12.34, "device": device, "versions": versions}
     expected |= {"settings": settings, "git_commit": "0123abcd"}
     assert run_folder.read_starts(tmp_path) == [expected]
+
+
+def test_a_start_is_noted_by_one_thread_alone(tmp_path, monkeypatch):
+    """The second step's thread comes while that of the first reads the clock."""
+    log = StartLog(tmp_path, 1)
+
+    def clock():
+        callbacks.time.perf_counter = lambda: 1.0
+        log.on_train_batch_end(1)
+        return 1.0
+
+    log.on_train_begin()
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(callbacks, "git_commit", lambda: "0123abcd")
+    log.on_train_batch_end(0)
+    assert len(run_folder.read_starts(tmp_path)) == 1
 
 
 def augmented_by_epoch(tmp_path, epochs, seed=3):

@@ -198,8 +198,8 @@ class ResourceExhaustedError(Exception):
 @pytest.mark.parametrize(
     ("recipe", "changes", "options"),
     [
-        (RECIPE, "batch_size=16, max_lr=0.025", "16 --max-lr 0.025 in the shell; the peak"),
-        (SEED_2019, "batch_size=16", "16 in the shell. Several"),  # has its own peak
+        (RECIPE, "batch_size=16, max_lr=0.025", "16 --max-lr 0.025 of utils.commands.run_recipe;"),
+        (SEED_2019, "batch_size=16", "16 of utils.commands.run_recipe. Several"),  # its own peak
     ],
 )
 @pytest.mark.parametrize("fitted", [0, 1])
@@ -222,6 +222,17 @@ def test_a_batch_without_room_is_halved_in_another_folder(
     assert f"{tmp_path}, which is whole" in text and f"(recipe, {changes})" in text
     assert f"--batch-size {options}" in text
     assert ("after 1 epochs that did fit" in text) == bool(fitted) and "None" not in text
+
+
+def test_the_peak_goes_with_the_batch_that_there_was(tmp_path, monkeypatch):
+    """10 images are one batch of 10, whatever the recipe says."""
+
+    def full(self, epoch, logs=None):
+        raise ResourceExhaustedError("out of memory")
+
+    monkeypatch.setattr(EpochLog, "on_epoch_begin", full)
+    with pytest.raises(ValueError, match="batch of 10 .*batch_size=5, max_lr=0.025"):
+        train(noise(10, 10), tmp_path, recipe=replace(RECIPE, epochs=5))
 
 
 def test_batches_of_the_test_set_are_shared_evenly_and_not_larger_than_those_of_the_training(

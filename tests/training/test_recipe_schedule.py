@@ -41,6 +41,14 @@ def test_what_is_no_number_of_images_is_refused(images):
         schedule_values(RECIPES["one-cycle"], images)
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("field", ["batch_size", "epochs"])
+@pytest.mark.parametrize("value", [0, 1.5])
+def test_a_run_has_at_least_one_image_a_batch_and_one_epoch(recipe, field, value):
+    with pytest.raises(ValueError, match=f"{field} must be a whole number of 1 or more, got "):
+        schedule_values(replace(RECIPES[recipe], **{field: value}), 1000)
+
+
 @pytest.mark.parametrize(
     ("recipe", "changes", "words"),
     [

@@ -1,8 +1,6 @@
 """A run on disk, with a model of two weights: what is restored, cut off or refused."""
 
 import hashlib
-import os
-import sys
 from unittest.mock import Mock
 
 import keras
@@ -72,6 +70,18 @@ def test_the_two_newest_checkpoints_are_kept_with_the_optimizer(tmp_path):
     assert len(restore(other, tmp_path)) == 12
     for variable, value in zip(other.optimizer.variables, expected, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
+def test_the_order_is_that_of_the_epochs_and_files_of_others_are_left_alone(tmp_path):
+    """As text, 9999 comes after 10000."""
+    others = {tmp_path / f"checkpoint-{name}.weights.h5" for name in ("best", "0003-best", "3-4-5")}
+    for other in others:
+        other.write_bytes(b"mine")
+    kept = [save_checkpoint(make_model(epoch), tmp_path, epoch) for epoch in (9_998, 9_999, 10_000)]
+    assert set(tmp_path.iterdir()) == {*others, *kept[1:]}
+    write_history(tmp_path, rows(10_000))
+    model = make_model(1.0)
+    assert len(restore(model, tmp_path)) == 10_000 and model.get_weights()[1] == [10_000]
 
 
 def damage(path, how):
@@ -216,25 +226,3 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path, share):
     save_checkpoint(model, tmp_path, 2)
     write_history(tmp_path, rows(2))
     assert len(restore(make_model(9.0), tmp_path)) == 2
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other locks")
-def test_a_folder_is_one_trainings_until_it_ends(tmp_path):
-    with run_folder.locked(tmp_path):
-        with pytest.raises(ValueError, match="Another training is under way in .*other kernel"):
-            with run_folder.locked(tmp_path):
-                pass
-    with pytest.raises(KeyboardInterrupt), run_folder.locked(tmp_path):
-        raise KeyboardInterrupt
-    with run_folder.locked(tmp_path):
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_without_locks_a_training_runs_all_the_same(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError("not supported")))
-    with run_folder.locked(tmp_path):
-        pass
-    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
-    with run_folder.locked(tmp_path):
-        pass

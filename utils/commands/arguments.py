@@ -12,7 +12,9 @@ SHARED = {
         "metavar": "N",
         "help": "measure on N images held out of the training set instead of the test set",
     },
-    "--precision": {"help": "Keras dtype policy; default: what suits the device"},
+    "--precision": {
+        "help": "Keras dtype policy; default: that of what is begun, else what suits the device"
+    },
 }
 
 

@@ -11,7 +11,7 @@ import sys
 
 from utils.commands.arguments import command_parser, exit_status
 from utils.commands.run_recipe import load_split
-from utils.commands.studies import Entry, run_study
+from utils.commands.studies import Entry, run_study, study_precision
 from utils.data.batches import Batches
 from utils.location import path_argument
 from utils.records.drawings import peak_curve
@@ -29,28 +29,29 @@ SWEEP_STEPS = 100
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
 
 
-def sweep(recipe, dataset, path):
+def sweep(recipe, dataset, path, precision):
     """The range test of a study: loaded from its file, or run and saved there.
 
     Args:
         recipe: `utils.settings.Recipe`.
         dataset: `utils.data.dataset.Dataset`.
         path: `pathlib.Path` of the CSV file.
+        precision: Keras dtype policy.
 
     Returns:
         `utils.training.lr_curve.RangeTestResult`.
 
     Raises:
-        ValueError: when the file's folder belongs to another recipe, data set or length.
+        ValueError: when the file's folder belongs to another recipe, data set, length or
+            precision.
     """
-    runtime = describe_runtime()
     plan = {"recipe": dataclasses.asdict(recipe), "content_hash": dataset.content_hash}
-    plan |= {"num_steps": SWEEP_STEPS, "seed": 0, "precision": runtime.precision}
+    plan |= {"num_steps": SWEEP_STEPS, "seed": 0, "precision": precision}
     path.parent.mkdir(parents=True, exist_ok=True)
     check_plan(path.parent, plan)
     if not path.exists():
-        model = build_model(recipe, dataset.x_train, seed=0, dtype=runtime.precision)
-        compile_model(model, recipe, len(dataset.x_train), on_gpu=runtime.on_gpu)
+        model = build_model(recipe, dataset.x_train, seed=0, dtype=precision)
+        compile_model(model, recipe, len(dataset.x_train), on_gpu=describe_runtime().on_gpu)
         batches = Batches(dataset.x_train, dataset.y_train, recipe.batch_size, seed=0)
         range_test(model, batches, num_steps=SWEEP_STEPS).save_csv(path)
     return RangeTestResult.load_csv(path)
@@ -67,7 +68,7 @@ def entries_around(peak, recipe):
 
 def main(arguments=None):
     """Parses the command line, runs the study, prints its table; returns the exit status."""
-    shared = ("--data", "--seeds", "--hold-out")
+    shared = ("--data", "--seeds", "--hold-out", "--precision")
     parser = command_parser("utils.commands.peak_study", __doc__, *shared)
     parser.set_defaults(hold_out=5_000)
     parser.add_argument(
@@ -89,15 +90,22 @@ def _run(args):
         batch_size=args.batch_size,
         erase_probability=0.0,  # made for long trainings
     )
+    if args.hold_out < 1:
+        raise ValueError(
+            f"--hold-out must be at least 1, got {args.hold_out}: a peak is not chosen on the test "
+            f"images."
+        )
     folder = args.output
     dataset, validation = load_split(args.data, args.hold_out)
     dataset = dataset.subset(args.train_images, args.hold_out, seed=0)
-    result = sweep(recipe, dataset, folder / RANGE_TEST_FILE)
+    precision = args.precision or study_precision(folder)
+    result = sweep(recipe, dataset, folder / RANGE_TEST_FILE, precision)
     peak = result.peak()
     print(f"proposed peak {peak.lr:.3g}: {peak.reason} {result.doubt()}", flush=True)
     entries = entries_around(peak.lr, recipe)
     title = f"Peaks around the one that a range test proposes, {peak.lr:.3g}"
-    run_study(title, entries, dataset, folder, range(args.seeds), validation=validation)
+    options = {"validation": validation, "precision": precision}
+    run_study(title, entries, dataset, folder, range(args.seeds), **options)
     peak_curve(folder).draw()
     print(study_table(read_study(folder)))
 

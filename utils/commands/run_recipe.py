@@ -22,7 +22,7 @@ from utils.training.devices import choose_devices, distributed
 from utils.training.evaluation import DivergedError, evaluate_with_mirror
 from utils.training.fit import fit
 from utils.training.recipe_model import build_model, compile_model
-from utils.training.run_folder import planned_precision, read_starts
+from utils.training.run_folder import checkpoints_of, planned_precision, read_starts
 
 # Fields of a recipe that the shell may change, with the type of the option.
 OPTIONS = {
@@ -149,7 +149,7 @@ def record_run(model, rows, recipe, dataset, folder, *, keep_weights=True, **fie
     if keep_weights and test:
         draw_heatmaps(model, dataset, test, folder)
     if not keep_weights:
-        for checkpoint in folder.glob("checkpoint-*.weights.h5"):
+        for checkpoint in checkpoints_of(folder):
             checkpoint.unlink()
     return record
 

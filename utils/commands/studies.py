@@ -20,7 +20,7 @@ from utils.records.studies import read_study, write_study
 from utils.records.study_tables import study_table
 from utils.runtime import describe_runtime
 from utils.settings import RECIPES
-from utils.training.run_folder import as_json
+from utils.training.run_folder import as_json, planned_precision
 
 
 class Entry(NamedTuple):
@@ -120,13 +120,13 @@ def run_study(title, entries, dataset, folder, seeds, *, validation, changes=Non
         seeds: ints.
         validation: str, what the test part of `dataset` is.
         changes: dict of recipe fields to change in all entries, to rehearse in small.
-        precision: Keras dtype policy, by default the device's own.
+        precision: Keras dtype policy, by default as `study_precision`.
 
     Raises:
         ValueError: when the folder holds another study, or a finished run with another recipe,
             seed, precision, backend or other images; before anything is trained.
     """
-    precision = precision or describe_runtime().precision
+    precision = precision or study_precision(folder)
     same = {"precision": precision, "backend": keras.backend.backend()}
     same |= {"content_hash": dataset.content_hash, "validation": validation}
     runs = []
@@ -153,6 +153,17 @@ def run_study(title, entries, dataset, folder, seeds, *, validation, changes=Non
         )
 
 
+def study_precision(folder):
+    """Keras dtype policy of the study begun in `folder`, else the device's own.
+
+    All runs of a study have one, also those that another machine adds.
+    """
+    folder = Path(folder)
+    parts = (folder, *sorted(folder.glob("*-seed-*")))  # the folder's own plan is of a range test
+    begun = filter(None, map(planned_precision, parts))
+    return next(begun, None) or describe_runtime().precision
+
+
 def _check_same(folder, recipe, settings):
     """Refuses a finished run with other settings, of a rehearsal for example."""
     found = read_record(folder).run
@@ -161,8 +172,9 @@ def _check_same(folder, recipe, settings):
     off = {key: (found.get(key), value) for key, value in wanted.items() if found.get(key) != value}
     if off:
         raise ValueError(
-            f"{folder} holds a finished run with other settings (there, wanted): {off}. Choose "
-            f"another --output, or remove that folder."
+            f"{folder} holds a finished run with other settings (there, wanted): {off}. Give the "
+            f"options of that run, such as --precision, choose another --output, or remove that "
+            f"folder."
         )
 
 

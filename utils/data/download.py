@@ -10,6 +10,7 @@ import http.client
 import io
 import math
 import os
+import secrets
 import threading
 import time
 import zlib
@@ -42,10 +43,11 @@ def download(url, path, *, sha256, size, timeout=20.0, report=print):
             expected one, or if it cannot be written.
         ValueError: If `timeout` is out of its range.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # A name that nobody can guess, and a file that is new: others may write to a folder in /tmp.
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         answer = open_address(url, timeout)
-        with answer.response as response, part.open("wb") as file:
+        with answer.response as response, part.open("xb") as file:
             if _announced(response) > size:
                 raise OSError(
                     f"what comes from {url} is not the expected file: {_announced(response):,} "

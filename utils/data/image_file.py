@@ -21,6 +21,8 @@ MAX_BYTES = 30_000_000
 # Pillow has more decoders, for rare formats; the one of PostScript starts another program.
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF")
 _FORMATS += ("AVIF", "JPEG2000", "ICO", "PPM", "TGA")
+_BITS_PER_SAMPLE = 258  # number of that entry in a TIFF
+
 _EXPORT = "Open it where it was taken, and export or share it as JPEG."
 _REMEDIES = {
     "a HEIC photo, as iPhones take them": f"{_EXPORT} On the iPhone: Settings, Camera, Formats, "
@@ -112,7 +114,8 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
 
     Raises:
         NoImageError: If the content is no image of a supported format.
-        ValueError: If the image is damaged, too large, or has floating-point or 32-bit pixels.
+        ValueError: If the image is damaged, too large, or has floating-point or 32-bit pixels, or
+            gray of 12 or of signed 16 bits.
     """
     with _unreadable(content, name):
         Image.init()  # some formats are not in every build of Pillow
@@ -127,11 +130,14 @@ def decode_image(content, name, *, max_pixels=MAX_PIXELS):
             )
         with _unreadable(content, name):
             upright = ImageOps.exif_transpose(image)
-            darkest, brightest = upright.getextrema() if len(upright.getbands()) == 1 else (0, 0)
-        if upright.mode == "F" or darkest < 0 or brightest > 65535:
+        # Mode "I" is 32 or signed 16 bits in a TIFF, in other formats unsigned 16 bits. Of 12 bits
+        # Pillow fills the lower ones of 16.
+        tiff = image.format == "TIFF"
+        odd = tiff and (upright.mode == "I" or 12 in image.tag_v2.get(_BITS_PER_SAMPLE, ()))
+        if upright.mode == "F" or odd:
             raise ValueError(
-                f"{name} has floating-point or 32-bit pixels, which have no fixed range. "
-                "Save it as PNG."
+                f"{name} has floating-point or 32-bit pixels, or signed or 12-bit gray, whose "
+                "range is not that of plain 8 or 16 bits. Save it as PNG."
             )
         pixels = _to_rgb(upright)
         if image.format == "MPO":  # a JPEG to which a phone has added previews or depths

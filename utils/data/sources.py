@@ -120,8 +120,13 @@ def _cache_folders():
     """The folders where Keras keeps data sets, the preferred one first."""
     home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
     # Keras turns to the temporary folder when the home folder is read-only.
-    homes = [os.path.expanduser(home), os.path.join(tempfile.gettempdir(), ".keras")]
+    homes = [os.path.expanduser(home), os.path.join(_temporary_folder(), ".keras")]
     return [Path(folder) / "datasets" for folder in homes]
+
+
+def _temporary_folder():
+    """The one that Keras takes: /tmp, whatever TMPDIR says, where there is one."""
+    return "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
 
 
 def _writable(folders):

@@ -95,7 +95,7 @@ class StartLog(keras.callbacks.Callback):
         self.devices = device_count()  # now: on JAX a step's end is told in another thread
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.begin is None:
+        if batch or self.begin is None:  # of an epoch's steps one alone, as threads come between
             return
         seconds, self.begin = time.perf_counter() - self.begin, None
         runtime = describe_runtime()
@@ -129,20 +129,22 @@ class StepProgress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.place = f"epoch {epoch + 1} of {self.params['epochs']}"
         self.epochs_left = self.params["epochs"] - epoch - 1
-        self.begin = None
+        self.first = None
         self.live.show(f"{self.place}: the first step")  # with compiling it may take a minute
 
     def on_train_batch_end(self, batch, logs=None):
         self.last = self.clock()
-        if self.begin is None:  # the first step is no measure: it may have been compiled
-            self.begin, self.first_step = self.last, batch
+        # Keras calls from several threads: both halves of `first` are there at once, or none.
+        if self.first is None:  # the first step is no measure: it may have been compiled
+            self.first = (self.last, batch)
         elif self.live.due():
             self.live.show(self._text(batch))
 
     def _text(self, batch):
         steps = self.params["steps"]
-        # Keras calls from several threads: the second step may come before the first.
-        seconds = max(self.last - self.begin, 1e-9) / max(batch - self.first_step, 1)
+        begin, first_step = self.first
+        # The second step may come before the first.
+        seconds = max(self.last - begin, 1e-9) / max(batch - first_step, 1)
         left = (steps - batch - 1 + self.epochs_left * steps) * seconds
         left += (1 + self.epochs_left) * self.after_steps
         place, speed = f"{self.place}, step {batch + 1} of {steps}", self.batch_size / seconds

@@ -66,7 +66,7 @@ def distributed(names):
     else:
         raise ValueError(
             f"Training on {len(names)} devices needs TensorFlow or JAX, this is "
-            f"{keras.backend.backend()}. Use --devices 1."
+            f"{keras.backend.backend()}. Pass the name of one."
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.data.image_arrays import check_images, check_labels
-from utils.out_of_memory import batches_of
+from utils.out_of_memory import batches_of, is_out_of_memory
 from utils.progress import progress
 
 EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
@@ -66,7 +66,8 @@ def predict_logits(model, images):
 
     One compiled call for each `EVALUATION_BATCH` images, the last one filled up with copies of its
     first image, so that it is compiled once. `predict` would build an iterator for every call.
-    A network that takes whole numbers gets floats rounded, as for a heatmap.
+    Where the device has no room for a batch, half of it is tried, and so on: a training of hours
+    does not end for it. A network that takes whole numbers gets floats rounded, as for a heatmap.
     """
     images = check_images(images, model.input_shape[1:])
     if not hasattr(model.output, "shape"):
@@ -74,19 +75,27 @@ def predict_logits(model, images):
             f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
             f"such as keras.Model(model.input, model.get_layer(name).output)."
         )
+    size = min(EVALUATION_BATCH, len(images))
+    while size > 1:
+        try:
+            return _in_batches(model, images, size)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        size //= 2
+    with batches_of(1, str):  # less than one image there is not
+        return _in_batches(model, images, 1)
+
+
+def _in_batches(model, images, size):
     logits, whole = [], "int" in model.inputs[0].dtype
-    for start in progress(range(0, len(images), EVALUATION_BATCH), "prediction: batch"):
-        batch = np.asarray(images[start : start + EVALUATION_BATCH])
+    for start in progress(range(0, len(images), size), "prediction: batch"):
+        batch = np.asarray(images[start : start + size])
         batch = np.rint(batch) if whole and batch.dtype.kind == "f" else batch
-        missing = EVALUATION_BATCH - len(batch) if start else 0
+        missing = size - len(batch)
         padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
-        with batches_of(len(padded), _smaller):
-            logits.append(model.predict_on_batch(padded)[: len(batch)])
+        logits.append(model.predict_on_batch(padded)[: len(batch)])
     return np.concatenate(logits)
-
-
-def _smaller(half):
-    return f"Set utils.training.evaluation.EVALUATION_BATCH = {half} before you call this."
 
 
 def predict_probabilities(model, images):

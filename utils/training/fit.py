@@ -4,6 +4,7 @@ From a shell, `python -m utils.commands.run_recipe` runs a named recipe and writ
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import keras
@@ -13,8 +14,9 @@ from utils.out_of_memory import batches_of
 from utils.progress import Progress
 from utils.training import evaluation, run_folder
 from utils.training.callbacks import EpochLog, StartLog, StepProgress
-from utils.training.devices import device_count
+from utils.training.devices import VARIABLE, device_count
 from utils.training.epoch_log import EPOCH_HEADER, format_epoch_row
+from utils.training.folder_lock import locked
 from utils.training.recipe_schedule import schedule_values
 
 
@@ -57,7 +59,7 @@ def fit(model, recipe, dataset, folder, *, seed=0, profile=None, report=print, s
         "backend": keras.backend.backend(),
         "precision": model.get_layer("stem_conv").dtype_policy.name,
     }
-    with run_folder.locked(folder):
+    with locked(folder):
         run_folder.check_plan(folder, plan)
         rows = _resume(model, recipe, folder, report)
         if len(rows) >= recipe.epochs:
@@ -72,8 +74,9 @@ def fit(model, recipe, dataset, folder, *, seed=0, profile=None, report=print, s
         # The line of progress first: at an epoch's end it is taken away before the log prints.
         start = StartLog(folder, len(rows) + 1, profile)
         callbacks = [StepProgress(batches.batch_size, live), log, start]
+        advice = functools.partial(_smaller, batches.batch_size, recipe, folder, rows)
         try:
-            with batches_of(batches.batch_size, lambda half: _smaller(half, recipe, folder, rows)):
+            with batches_of(batches.batch_size, advice):
                 model.fit(
                     batches.stream(len(rows), recipe.epochs),
                     initial_epoch=len(rows),
@@ -106,19 +109,20 @@ def _resume(model, recipe, folder, report):
     return rows
 
 
-def _smaller(half, recipe, folder, rows):
-    """What to do when a batch of a training does not fit: its size is part of the run's plan."""
+def _smaller(size, recipe, folder, rows, half):
+    """What to do when a batch of `size` images, which may be less than the recipe's, does not fit:
+    the size is part of the run's plan."""
     fitted = f" after {len(rows)} epochs that did fit: see what else uses it" if rows else ""
     changes, options, peak = f"batch_size={half}", f"--batch-size {half}", ""
     if recipe.schedule != "seed_triangle":  # which has its own peak
-        max_lr = recipe.max_lr * half / recipe.batch_size
+        max_lr = recipe.max_lr * half / size
         changes, options = f"{changes}, max_lr={max_lr:g}", f"{options} --max-lr {max_lr:g}"
         peak = "; the peak goes with the batch"
     return (
         f"The size is part of the plan of {folder}, which is whole and goes on with the same "
         f"command where there is more memory{fitted}. For a smaller batch begin anew in another "
-        f"folder: recipe = dataclasses.replace(recipe, {changes}), or {options} in the "
-        f"shell{peak}. Several devices (--devices) share a batch."
+        f"folder: recipe = dataclasses.replace(recipe, {changes}), or {options} of "
+        f"utils.commands.run_recipe{peak}. Several devices ({VARIABLE}) share a batch."
     )
 
 
@@ -130,5 +134,6 @@ def _check_shares(devices, train_images, batch_size, test_images):
         if count % devices:
             raise ValueError(
                 f"{what} has {count} images, which {devices} devices cannot share evenly; use "
-                f"another number of devices (--devices), or images in a multiple of {devices}."
+                f"another number of devices ({VARIABLE}, or --devices where that was given), or "
+                f"images in a multiple of {devices}."
             )

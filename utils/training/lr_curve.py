@@ -27,8 +27,9 @@ class Suggestions(NamedTuple):
         steep: where the loss falls fastest against the logarithm of the learning rate.
         minimum: a tenth of the learning rate at the lowest loss.
         valley: about half-way down the longest valley.
-        slide: left end of the last 15-step window whose two slopes are about equal; NaN if there
-            are fewer than 16 points (fastai fails there).
+        slide: as a window of 15 steps slides down from the right end, left end of the last one
+            whose two slopes still differ; NaN if there are fewer than 16 points (fastai fails
+            there).
     """
 
     steep: float
@@ -233,10 +234,10 @@ def _valley(lr, loss):
 
 
 def _slide(lr, loss, threshold=0.005):
-    """Slide a window from the right until the slopes at its two ends differ by the threshold.
+    """Slide a window from the right until the slopes at its two ends agree within the threshold.
 
-    If they already agree at the right end of the curve, it is the first window's left end; if
-    they never do, that of the last window. Both as fastai does.
+    It is the left end of the window before that one. If they already agree at the right end of the
+    curve, it is the first window's; if they never do, the last one's. All as fastai does.
     """
     slope = np.gradient(loss)
     right, left = len(loss) - 1, len(loss) - 1 - _SLIDE_WIDTH

@@ -130,7 +130,10 @@ def _loss(step, batch, name):
     """What a step on a batch gives as its loss; a batch that does not fit is named."""
 
     def smaller(half):
-        return f"Pass {name} of {half} images, such as Batches(images, labels, {half}, seed=0)."
+        return (
+            f"Pass {name} of {half} images, such as Batches(images, labels, {half}, seed=0); in "
+            f"utils.commands.peak_study, --batch-size {half}."
+        )
 
     with batches_of(len(batch[0]), smaller):
         return float(step(*batch, return_dict=True)["loss"])

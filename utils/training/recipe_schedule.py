@@ -5,6 +5,7 @@ import numbers
 
 import numpy as np
 
+from utils.number_checks import check_whole
 from utils.training import schedule
 
 SCHEDULES = ("one_cycle", "step_decay", "seed_triangle")
@@ -14,14 +15,15 @@ def steps_per_epoch(recipe, train_images):
     """Steps of one epoch; the last batch is filled up, see `Batches`.
 
     Raises:
-        ValueError: when `train_images` is no number of images.
+        ValueError: when `train_images` is no number of images, or the batch size none.
     """
     if not isinstance(train_images, numbers.Integral) or train_images < 1:
         raise ValueError(
             f"Received a {type(train_images).__name__} as train_images; pass the number of "
             f"training images, such as len(x_train), at least 1."
         )
-    return math.ceil(train_images / min(recipe.batch_size, train_images))
+    batch_size = check_whole("batch_size", recipe.batch_size, 1)
+    return math.ceil(train_images / min(batch_size, train_images))
 
 
 def schedule_values(recipe, train_images):
@@ -53,7 +55,7 @@ def schedule_values(recipe, train_images):
             f"{recipe.max_lr}: leave it at {schedule.SEED_PEAK}, or take the recipe one-cycle."
         )
     steps = steps_per_epoch(recipe, train_images)
-    total = recipe.epochs * steps
+    total = check_whole("epochs", recipe.epochs, 1) * steps
     if recipe.schedule == "one_cycle":
         step = np.arange(total)
         rate = schedule.one_cycle(step, total, recipe.max_lr, pct_start=recipe.pct_start)

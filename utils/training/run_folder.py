@@ -3,48 +3,16 @@
 Every file is written by `utils.atomic`, so that a crash leaves either the old file or the new one.
 """
 
-import contextlib
 import hashlib
 import json
-import os
+import re
 import warnings
 
 from utils.atomic import replacing, write_text
 from utils.training.epoch_log import read_history, write_history
 
-
-@contextlib.contextmanager
-def locked(folder):
-    """Keeps a run's folder to this process; the system lets go of it however the process ends.
-
-    Two trainings in one folder, as of an old kernel and a new one, would delete each other's
-    checkpoints. Where there are no such locks (Windows, some network drives), nothing is kept.
-
-    Args:
-        folder: `pathlib.Path` of an existing folder.
-
-    Raises:
-        ValueError: when another training is under way in it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"Another training is under way in {folder}. Wait for it or stop it (in Jupyter: "
-                f"shut down the other kernel), or choose another folder."
-            ) from None
-        except OSError:  # a drive without locks
-            pass
-        yield
-    finally:
-        os.close(handle)
+# Epochs, and digits of a hash; without these it is ours, too, but never whole.
+_CHECKPOINT = re.compile(r"checkpoint-([0-9]+)(-[0-9a-f]{8})?\.weights\.h5")
 
 
 def check_plan(folder, plan):
@@ -102,7 +70,7 @@ def restore(model, folder, report=print):
     """
     path = folder / "history.csv"
     rows = read_history(path) if path.exists() else []
-    checkpoints = sorted(folder.glob("checkpoint-*.weights.h5"))
+    checkpoints = checkpoints_of(folder)
     if not checkpoints:
         if rows:
             raise ValueError(
@@ -194,12 +162,18 @@ def save_checkpoint(model, folder, epoch):
         model.save_weights(temporary, overwrite=True)
     path = folder / f"checkpoint-{epoch:04d}-{_hash_digits(plain)}.weights.h5"
     plain.replace(path)
-    others = sorted(folder.glob("checkpoint-*.weights.h5"))
+    others = checkpoints_of(folder)
     before = [other for other in others if _epoch_of(other) < epoch]
     for other in others:
         if other not in (path, *before[-1:]) and other.is_file():
             other.unlink()
     return path
+
+
+def checkpoints_of(folder):
+    """Paths of a run's checkpoints, oldest first; a file with another name is not ours."""
+    found = [path for path in folder.iterdir() if _CHECKPOINT.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (_epoch_of(path), path.name))
 
 
 def as_json(value):
@@ -221,7 +195,7 @@ def _take_room(path, variables):
 
 def _epoch_of(checkpoint):
     """Finished epochs, from the name: 3 of `checkpoint-0003-1f2e3d4c.weights.h5`."""
-    return int(checkpoint.name.split(".")[0].split("-")[1])
+    return int(_CHECKPOINT.fullmatch(checkpoint.name)[1])
 
 
 def _hash_digits(path):
@@ -231,8 +205,8 @@ def _hash_digits(path):
 def _is_whole(checkpoint):
     """Whether a checkpoint has the content it was written with, which its name tells.
 
-    Keras then opens the file anew, since it loads from nothing but a path; `locked` keeps other
-    trainings away in between.
+    Keras then opens the file anew, since it loads from nothing but a path;
+    `utils.training.folder_lock` keeps other trainings away in between.
     """
     digits = checkpoint.name.split(".")[0].split("-")[-1]
     return checkpoint.is_file() and digits == _hash_digits(checkpoint)

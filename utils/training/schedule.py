@@ -169,8 +169,9 @@ def one_cycle_momentum(
 def step_decay(step, total_steps, initial, milestones=(0.5, 0.75), factor=0.1):
     """The classic schedule: constant, divided by ten at half and at three quarters of the run.
 
-    He et al. 2016, https://arxiv.org/abs/1603.05027, Appendix: divided at 32,000 and 48,000 of
-    64,000 steps. It is what one-cycle is compared with.
+    He et al. 2015, https://arxiv.org/abs/1512.03385, Section 4.2: divided at 32,000 and 48,000 of
+    64,000 steps, with ResNet v2 again at these (https://arxiv.org/abs/1603.05027, Appendix). It is
+    what one-cycle is compared with.
 
     Args:
         step: whole number or array of them, counted from 0.
