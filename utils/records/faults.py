@@ -6,7 +6,8 @@ What counts as survived, by group:
 - files: a damaged file ends in an error that names it, in the checkpoint before, or in the same
   value as the whole one.
 - disk: the old file stays, the error says what and where, and all goes on when there is room.
-- memory: the error names a batch size to try, and the work goes on with it.
+- memory: the error names a batch size to try, and the work goes on with it; a prediction takes it
+  by itself.
 - fuzz: an input ends within five seconds, in a value or in an error of ours, without a crash,
   foreign code or a write where none belongs. The value is compared with nothing.
 - hostile: as fuzz, with what the tests that are run by name demand beside.
