@@ -120,7 +120,7 @@ def test_pages_once_the_original_images_were_trained_on(course):
     assert (
         "**93.00 %**" in headline and "2019 had 90.36 % in 93 minutes, its best epoch" in headline
     )
-    assert "where we repeated" not in headline and "JPEG" not in headline
+    assert "repeated here" not in headline and "JPEG" not in headline
     assert "| What the JPEG copy costs (scaled down: ResNet20v2, 50 epochs) |" in readme
     assert "JPEG" not in read_texts(course / "runs" / "headline.png")["Description"]
 
@@ -139,7 +139,7 @@ def test_pages_once_everything_is_recorded(course, capsys):
     (course / "runs" / "faults").mkdir()
     write_json(course / "runs" / "faults" / "faults.json", faults)
     readme, headline = renewed(course)
-    assert headline.strip().endswith("89.00 % where we repeated its recipe.")
+    assert headline.strip().endswith("its recipe, repeated here, ends at 89.00 %.")
     alt = read_texts(course / "runs" / "headline.png")["Description"]
     assert "submission of 2019 90.24 %; its recipe, repeated here 89.00 %" in alt
     assert "| the disk is full, or a limit on the size of files is reached | 2 | 2 |" in readme

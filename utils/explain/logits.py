@@ -58,10 +58,9 @@ def find_logits(graph):
         for start, block in _blocks(value, calls, makers):
             if start in makers and squashes(block, start, value, specs[start]):
                 last = makers[start]
-                if isinstance(last.operation, BareLayer):  # its output is behind the activation
-                    remedy = without_activation(last, block[1:])
-                else:
-                    remedy = f"{cut(last, 'output')}."
+                remedy = f"{cut(last, 'output')}."
+                if isinstance(last.operation, BareLayer) and len(specs[start].shape) > 2:
+                    remedy = without_activation(last, block[1:])  # `.output` of a map is activated
                 _refuse_squashed(f"The calls after {last.path!r} give", remedy)
     if other_side:  # of two classes: what the model gives is the probability of the other one
         negative = max(specs) + 1
