@@ -18,7 +18,7 @@ class Recipe:
         epochs: passes over the training set.
         batch_size: images a step.
         schedule: `"one_cycle"` or `"step_decay"` (a value a step), or `"seed_triangle"` (a value
-            an epoch).
+            an epoch, stretched in a run of other than 50).
         max_lr: peak learning rate of `one_cycle`, first one of `step_decay`; `seed_triangle` has
             its own.
         pct_start: share of the steps spent rising to the peak.

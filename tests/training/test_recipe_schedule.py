@@ -23,6 +23,16 @@ def test_recipe_of_2019_has_the_learning_rates_of_its_log():
     assert set(momentum) == {0.95}
 
 
+@pytest.mark.parametrize("epochs", [1, 6, 12, 200])
+def test_in_another_length_the_triangle_of_2019_is_stretched_and_comes_down_again(epochs):
+    """Cut off after a few epochs it would still be rising, and be worth nothing in a comparison."""
+    recipe = replace(RECIPES["seed-2019"], epochs=epochs)
+    rate = schedule_values(recipe, 50_000)[0][::98]
+    assert len(rate) == epochs and rate[0] == rate[-1] == 0.05
+    if epochs > 1:
+        assert rate.max() > 0.8 and abs(rate.argmax() / (epochs - 1) - 23 / 49) < 0.1
+
+
 def test_decay_e_foldings_tell_how_much_the_penalty_alone_shrinks_a_kernel():
     recipe = RECIPES["one-cycle"]
     kernel, velocity = 1.0, 0.0

@@ -68,7 +68,10 @@ def schedule_values(recipe, train_images):
         )
         return rate, momentum
     if recipe.schedule == "seed_triangle":
-        rate = np.repeat([schedule.seed_triangle(epoch) for epoch in range(recipe.epochs)], steps)
+        # In a run of another length the triangle of the 50 epochs of 2019 is stretched: from its
+        # first to its last epoch, where it lies at the base again.
+        place = np.arange(recipe.epochs) * 49 / max(recipe.epochs - 1, 1)
+        rate = np.repeat(schedule.seed_triangle(place), steps)
         return rate, np.full(total, recipe.max_momentum)
     rate = schedule.step_decay(np.arange(total), total, recipe.max_lr)
     return rate, np.full(total, recipe.max_momentum)

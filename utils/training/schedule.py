@@ -211,7 +211,7 @@ def seed_triangle_proposal(epoch):
     of the operations.
 
     Args:
-        epoch: int or int array >= 0, counted from 0.
+        epoch: number or array >= 0, counted from 0; fractions lie between two epochs.
 
     Returns:
         float64 of the shape of `epoch`, or a Python float.
@@ -236,7 +236,7 @@ def seed_triangle(epoch):
     That happens after one triangle of 46 epochs, so it is a function of the epoch alone.
 
     Args:
-        epoch: int or int array >= 0, counted from 0.
+        epoch: number or array >= 0, counted from 0; fractions lie between two epochs.
 
     Returns:
         float64 of the shape of `epoch`, or a Python float.
