@@ -14,6 +14,7 @@ from utils.figures.gallery import Caption, plot_cam_gallery
 from utils.figures.grad_cam import plot_cam_depth, plot_cam_methods, plot_cam_steps
 from utils.figures.headline import plot_examples, plot_headline
 from utils.figures.history import plot_history
+from utils.figures.learning_curves import plot_learning_curves
 from utils.figures.photo import plot_photo
 from utils.figures.range_test import plot_peak_study, plot_range_test
 from utils.figures.schedule import plot_schedule
@@ -127,6 +128,12 @@ FIGURES = {
             "its recipe, repeated here": np.linspace(0.2, 0.9, 50),
         },
         np.full((238, 900, 3), 255, "uint8"),
+    ),
+    "learning curves": lambda: plot_learning_curves(
+        {
+            f"{name}, the recipe of another year in full": [np.linspace(0.2, 0.9, 50)] * 2
+            for name in ("one", "two", "three", "four")
+        }
     ),
     "examples": lambda: plot_examples(
         [

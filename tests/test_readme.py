@@ -3,7 +3,9 @@
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 
+import numpy as np
 import pytest
 from checked_numbers import FENCE, mistakes, mutants
 
@@ -132,6 +134,24 @@ def test_the_page_of_the_benchmarks_has_numbers_of_dated_trials_only():
     measured = r"\d[\d.,]* (?:images a second|[GT]?FLOP/s|[MG]B|%|times)"
     assert re.findall(measured, f"{before}\n{prose}") == []
     assert re.findall(measured, "copies 25 GB/s: 515 images a second") != []
+
+
+def test_what_the_prose_says_of_the_studies_is_so():
+    def means(name):
+        results = study_records.read_study(ROOT / "runs/studies" / name).results
+        accuracies = [[one.run["final"]["accuracy"] for one in runs] for _, runs in results]
+        return {label: fmean(found) for (label, _), found in zip(results, accuracies, strict=True)}
+
+    schedules = means("super-convergence")
+    order = ("recipe of 2019", "step decay, 50", "one-cycle, 50", "step decay, 200")
+    ascending = sorted(schedules, key=schedules.get)
+    assert all(label.startswith(one) for label, one in zip(ascending, order, strict=True))
+    fixes = means("fixes")
+    changes = dict(zip(list(fixes)[1:], np.diff(list(fixes.values())), strict=True))
+    assert "batch-norm" in max(changes, key=changes.get)
+    costly = [label for label, change in changes.items() if change < 0]
+    for fix in ("peak", "smoothing", "shift"):
+        assert any(fix in label for label in costly)
 
 
 def test_a_changed_digit_in_the_prose_is_noticed():

@@ -90,6 +90,18 @@ def test_the_study_of_peaks_is_drawn_with_all_its_seeds(runs, monkeypatch):
     assert drawn[:2] == [[0.1, 1.0], [[0.5], [0.7, 0.6]]]
 
 
+def test_the_study_of_schedules_is_drawn_with_all_its_seeds(runs, monkeypatch):
+    study = runs / "studies" / "super-convergence"
+    write_study(study, "Schedules", {"short": "1 epoch", "long": "3 epochs"})
+    write_record(study / "long-seed-0", accuracy=0.7)
+    for seed in range(2):
+        write_record(study / f"short-seed-{seed}", epochs=1, seed=seed)
+    assert names(runs) == ["studies/super-convergence/curves.png"]
+    monkeypatch.setattr(drawings, "plot_learning_curves", lambda accuracies: accuracies)
+    drawn = drawings.learning_curves(study).make()
+    assert drawn == {"1 epoch": [[0.8], [0.8]], "3 epochs": [[0.4, 0.9, 0.7]]}
+
+
 def test_a_run_is_drawn_over_that_of_2019_and_the_reported_one_over_its_repetition(runs):
     write_record(runs / "ours", accuracy=0.93, **FULL)
     write_record(runs / "again", **FULL, **{"recipe.name": "seed-2019"})

@@ -70,8 +70,8 @@ def super_convergence():
     return [
         Entry("seed-2019-50", "recipe of 2019, 50 epochs", RECIPES["seed-2019"]),
         Entry("step-decay-50", "step decay, 50 epochs", classic),
-        Entry("step-decay-200", "step decay, 200 epochs", dataclasses.replace(classic, epochs=200)),
         Entry("one-cycle-50", "one-cycle, 50 epochs", RECIPES["one-cycle"]),
+        Entry("step-decay-200", "step decay, 200 epochs", dataclasses.replace(classic, epochs=200)),
     ]
 
 

@@ -1,7 +1,4 @@
-"""The figure at the head of README: accuracy by epoch, and below it two images with their maps.
-
-Its letters are half as large again as elsewhere, because a phone shows it a third as wide.
-"""
+"""The figure at the head of README: accuracy by epoch, and below it two images with their maps."""
 
 import matplotlib
 import numpy as np
@@ -9,22 +6,20 @@ import numpy as np
 from utils.figures.style import (
     BLUE,
     GRAY,
+    LARGE,
     PURPLE,
-    STYLE,
     add_grid,
     check_shape,
     make_figure,
     rgb_pixels,
 )
 
-_LARGE = STYLE | {"font.size": 14, "axes.titlesize": 15, "axes.labelsize": 14}
-_LARGE |= {"xtick.labelsize": 13.5, "ytick.labelsize": 13.5, "legend.fontsize": 13.5}
 _LEGEND = {"loc": "outside upper left", "handlelength": 2.5, "labelspacing": 0.3}
 _LAST = 5  # epochs, which the second panel shows larger
 _LOOKS = ((BLUE, "-", 3.0), (GRAY, "-", 2.0), (PURPLE, (0, (4, 1.5)), 2.0))
 
 
-@matplotlib.rc_context(_LARGE)
+@matplotlib.rc_context(LARGE)
 def plot_headline(accuracies, strip=None, strip_text=""):
     """Draws the test accuracy of every epoch of up to three runs, and the last epochs once more.
 
@@ -95,7 +90,7 @@ def _percent(values, name):
     return 100 * values
 
 
-@matplotlib.rc_context(_LARGE)
+@matplotlib.rc_context(LARGE)
 def plot_examples(groups):
     """Draws a few images, each beside its maps, in one row.
 

@@ -1,6 +1,7 @@
 """What several records say together: plain numbers, which `utils.records.texts` puts into words."""
 
 import json
+import statistics
 from typing import NamedTuple
 
 from utils.records.choose import reported_record
@@ -15,12 +16,16 @@ class Seeds(NamedTuple):
         label: str, what they are.
         seeds: ints, ascending.
         mean, deviation: final accuracy, 0..1; the deviation of a single run is NaN.
+        seconds: median duration of a run.
+        devices: list of str, all that they were trained on.
     """
 
     label: str
     seeds: list
     mean: float
     deviation: float
+    seconds: float
+    devices: list
 
     @property
     def single(self):
@@ -66,9 +71,35 @@ def seeds_of_full_runs(records):
             group[0].label,
             sorted(one.run["seed"] for one in group),
             *mean_and_deviation([one.run["final"]["accuracy"] for one in group]),
+            statistics.median(one.run["seconds"] for one in group),
+            sorted({device for one in group for device in one.devices}),
         )
         for group in groups.values()
     ]
+
+
+def more_seeds(record, studies):
+    """How the recipe of a full run did with other seeds, in the runs of studies.
+
+    Args:
+        record: `utils.records.read.Record`.
+        studies: list of `utils.records.studies.Study`.
+
+    Returns:
+        `Seeds` of the largest group of runs with the very recipe and images of `record`; None
+        where there are no two.
+    """
+    wanted = (record.run["recipe"], record.run["data"]["content_hash"])
+    alike = [
+        one
+        for study in studies
+        if not study.of_test_sets  # those are the runs themselves
+        for _, records in study.results
+        for one in records
+        if one.on_test_set and (one.run["recipe"], one.run["data"]["content_hash"]) == wanted
+    ]
+    groups = [group for group in seeds_of_full_runs(alike) if not group.single]
+    return max(groups, key=lambda group: len(group.seeds), default=None)
 
 
 def difference(first, second):

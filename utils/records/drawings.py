@@ -18,6 +18,7 @@ from PIL import Image
 from utils.figures.benchmarks import Panel, plot_scaling
 from utils.figures.headline import plot_headline
 from utils.figures.history import plot_history
+from utils.figures.learning_curves import plot_learning_curves
 from utils.figures.range_test import plot_peak_study, plot_range_test
 from utils.figures.style import read_texts, save_png
 from utils.records import compare
@@ -36,6 +37,7 @@ from utils.records.studies import STUDY_FILE, read_study
 from utils.training.lr_curve import RangeTestResult
 
 PEAKS_FILE = "peaks.png"  # in the folder of a study of peaks
+DRAWN_BY_EPOCH = "super-convergence"  # the study whose runs differ in length
 
 
 class Drawing(NamedTuple):
@@ -91,6 +93,8 @@ def drawings(runs):
     for plan in sorted((runs / STUDIES).glob(f"*/{STUDY_FILE}")):
         if (plan.parent / RANGE_TEST_FILE).is_file():
             found.append(peak_curve(plan.parent))
+        if plan.parent.name == DRAWN_BY_EPOCH:
+            found.append(learning_curves(plan.parent))
     if (runs / BENCHMARKS / f"{GROWTH}.json").is_file():
         found.append(growth(runs / BENCHMARKS))
     return found
@@ -160,6 +164,22 @@ def peak_curve(folder):
         return plot_peak_study(list(accuracies), list(accuracies.values()), suggestions, peak)
 
     return Drawing(folder / PEAKS_FILE, [source, *_sources(records)], make)
+
+
+def learning_curves(folder):
+    """`Drawing` of the test accuracy of every epoch, of all runs of a study."""
+    results = read_study(folder).results
+
+    def make():
+        return plot_learning_curves(
+            {
+                label: [[row["val_accuracy"] for row in one.history] for one in records]
+                for label, records in results
+            }
+        )
+
+    records = [one for _, records in results for one in records]
+    return Drawing(folder / CURVES_FILE, _sources(records), make)
 
 
 def growth(folder):

@@ -20,11 +20,11 @@ from utils.records.benchmarks import (
 from utils.records.faults import RECORD_FILE, faults_block, faults_summary
 from utils.records.read import FAULTS, ROOT, STUDIES, read_records
 from utils.records.studies import STUDY_FILE, read_study
-from utils.records.study_tables import scaled_down_from, study_line, study_table
+from utils.records.study_tables import study_line, study_table
 
 NOTEBOOK = "Assignment4B.ipynb"
 PAGES = ("README.md", "runs/README.md")
-FIXES = "fixes"  # the study that README shows whole, unless it is scaled down
+FIXES, SUPER_CONVERGENCE = "fixes", "super-convergence"  # studies that README shows whole
 ADDRESS = re.compile(r'^(REPOSITORY = )"([^"\n]*)"', flags=re.MULTILINE)
 
 
@@ -43,24 +43,24 @@ def make_blocks(runs, repository):
     """
     runs = Path(runs)
     records, found = read_records(runs), _studies(runs / STUDIES)
+    studies = [study for _, study in found]
     if not records:
         raise ValueError(f"{runs} holds no record of a run; restore it from version control.")
     growth = texts.picture(runs / BENCHMARKS / GROWTH_FIGURE, "Growth of an epoch of training")
-    whole = [study for path, study in found if path.name == FIXES and not scaled_down_from(study)]
+    whole = {name: "" for name in (FIXES, SUPER_CONVERGENCE)}
+    whole |= {path.name: study_table(study) for path, study in found if path.name in whole}
+    others = [study_line(study) for path, study in found if path.name not in whole]
     return {
         "badges": texts.badges(repository, NOTEBOOK),
-        "headline": texts.headline(records, runs),
-        "results": texts.results(records),
+        "headline": texts.headline(records, runs, studies),
+        "results": texts.results(records, studies),
         "heatmaps": texts.heatmaps(records),
         "status": texts.status(records),
         "epoch-log": texts.epoch_log(records),
         "faults": faults_summary(runs / FAULTS / RECORD_FILE),
         "performance": performance_summary(runs / BENCHMARKS),
-        "studies": texts.text(
-            "studies",
-            study_table(whole[0]) if whole else "",
-            [study_line(study) for _, study in found if study not in whole],
-        ),
+        "super-convergence": texts.text("super_convergence", whole[SUPER_CONVERGENCE]),
+        "studies": texts.text("studies", whole[FIXES], others),
         "colab": texts.colab(repository, NOTEBOOK),
         "all-runs": texts.all_runs(records),
         "all-performance": performance_block(runs / BENCHMARKS, growth),

@@ -71,11 +71,10 @@ def _table_of_seeds(study):
     lines, before = [], None
     for label, records in study.results:
         mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in records])
-        seconds, _ = mean_and_deviation([one.run["seconds"] for one in records])
         change = None if before is None else mean - before
         lines.append(
             {"label": label, "runs": len(records), "mean": mean, "deviation": deviation}
-            | {"change": change, "seconds": seconds}
+            | {"change": change}
         )
         before = mean
     runs = [one for _, records in study.results for one in records]

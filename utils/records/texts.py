@@ -25,6 +25,11 @@ def _row(lines):
     return f"| {' | '.join(cells)} |\n"
 
 
+def _duration(seconds):
+    """ "82 seconds" or "93 minutes"."""
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
 def _environment():
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -34,6 +39,7 @@ def _environment():
     )
     environment.filters |= {
         "count": "{:,}".format,
+        "duration": _duration,
         "distinct": lambda values: " and ".join(map(str, sorted(set(values)))),
         "minutes": lambda seconds: f"{seconds / 60:.1f}",
         "whole_minutes": lambda seconds: f"{seconds / 60:.0f}",
@@ -84,24 +90,32 @@ def badges(repository, notebook):
     return text("badges", python, least["keras"], repository, notebook)
 
 
-def headline(records, runs):
+def headline(records, runs, studies=()):
     """What was reached, in which time, on what, against 2019; and the figure of it if drawn.
 
     Args:
         records: list of `utils.records.read.Record`.
         runs: path of the folder with the figure.
+        studies: list of `utils.records.studies.Study`, which may have more seeds of the recipe.
     """
+    reported = reported_record(records)
     return text(
         "headline",
-        reported_record(records),
+        reported,
         compare.submission_of_2019(records),
         compare.recipe_of_2019_repeated(records),
+        compare.more_seeds(reported, studies),
         picture(Path(runs) / HEADLINE_FILE),
     )
 
 
-def results(records):
-    """Small table of the runs on CIFAR-10, with notes; it reads the same in a notebook."""
+def results(records, studies=()):
+    """Small table of the runs on CIFAR-10, with notes; it reads the same in a notebook.
+
+    Args:
+        records: list of `utils.records.read.Record`.
+        studies: list of `utils.records.studies.Study`, which may have more seeds of the recipe.
+    """
     records = [record for record in records if record.on_cifar10]
     reported, submission = reported_record(records), compare.submission_of_2019(records)
     repeated = compare.recipe_of_2019_repeated(records)
@@ -118,6 +132,7 @@ def results(records):
         reported=reported,
         submission=submission,
         seeds=compare.seeds_of_full_runs(records),
+        more=compare.more_seeds(reported, studies),
         repeated=repeated,
         against=against,
         reproduction=reproduction,

@@ -1,0 +1,37 @@
+"""Accuracy by epoch of several recipes: every seed counts, what does not fit is refused."""
+
+import numpy as np
+import pytest
+
+from utils.figures.learning_curves import plot_learning_curves
+
+LONG = np.linspace(0.2, 0.95, 20)
+SHORT = [np.linspace(0.2, end, 10) for end in (0.90, 0.92)]
+
+
+def test_mean_and_range_of_the_seeds_are_drawn_and_said():
+    figure = plot_learning_curves({"short": SHORT, "long": [LONG]})
+    [axes] = figure.axes
+    mean = next(line for line in axes.lines if "short" in str(line.get_label()))
+    np.testing.assert_allclose(mean.get_ydata(), 100 * np.mean(SHORT, axis=0))
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx(92)
+    assert "short 91.00 ± 1.41 % (2 seeds); long 95.00 % (1 seed)." in figure.description
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["91.00 ± 1.41 % (2 seeds)  short", "95.00 % (1 seed)  long"]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "words"),
+    [
+        ({}, "1 to 4 recipes, got 0"),
+        (dict.fromkeys("abcde", SHORT), "1 to 4 recipes, got 5"),
+        ({"a": []}, r"equal length, got lengths \[\]"),
+        ({"a": [LONG, SHORT[0]]}, r"of a must have .* got lengths \[20, 10\]"),
+        ({"a": [[]]}, r"pass one row a seed"),
+        ({"a": [[1.2]]}, r"must lie in 0..1, got \[\[1.2\]\]"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(accuracies, words):
+    with pytest.raises(ValueError, match=words):
+        plot_learning_curves(accuracies)
