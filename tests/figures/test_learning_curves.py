@@ -6,7 +6,7 @@ import pytest
 from utils.figures.learning_curves import plot_learning_curves
 
 LONG = np.linspace(0.2, 0.95, 20)
-SHORT = [np.linspace(0.2, end, 10) for end in (0.90, 0.92)]
+SHORT = [np.linspace(0.2, end, 10) for end in (0.90, 0.91, 0.92)]
 
 
 def test_mean_and_range_of_the_seeds_are_drawn_and_said():
@@ -16,9 +16,9 @@ def test_mean_and_range_of_the_seeds_are_drawn_and_said():
     np.testing.assert_allclose(mean.get_ydata(), 100 * np.mean(SHORT, axis=0))
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert band.max() == pytest.approx(92)
-    assert "short 91.00 ± 1.41 % (2 seeds); long 95.00 % (1 seed)." in figure.description
+    assert "short 91.00 ± 1.00 % (3 seeds); long 95.00 % (1 seed)." in figure.description
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["91.00 ± 1.41 % (2 seeds)  short", "95.00 % (1 seed)  long"]
+    assert labels == ["91.00 ± 1.00 % (3 seeds)  short", "95.00 % (1 seed)  long"]
 
 
 @pytest.mark.parametrize(

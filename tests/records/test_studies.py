@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import statistics
 
 import pytest
 from sample_records import write_record
@@ -29,7 +28,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_table_gives_mean_spread_and_change(folder):
+def test_table_gives_mean_and_spread(folder):
     write_runs(folder, a=[0.70, 0.72, 0.71], b=[0.75, 0.77], c=[0.1])
     study = studies.read_study(folder)
     assert study.title == "Letters"
@@ -38,11 +37,19 @@ def test_table_gives_mean_spread_and_change(folder):
         ("second", 2),
     ]
     lines = study_table(study).splitlines()
-    assert lines[2] == "| first | 3 | 71.00 ± 1.00 % | – |"
-    deviation = 100 * statistics.stdev([0.75, 0.77])
-    assert lines[3] == f"| second | 2 | 76.00 ± {deviation:.2f} % | +5.00 |"
+    assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |"
+    assert lines[3] == "| second | 2 | 76.00 % (75.00, 77.00) |"  # no deviation of two
     assert "1 epochs, batches of 32; last epoch" in lines[-1]
     assert "measured on the test set; CIFAR-10" in lines[-1]
+
+
+def test_what_is_added_to_the_line_above_is_given_with_its_change(folder):
+    write_runs(folder, a=[0.70], b=[0.75, 0.77])
+    studies.write_study(folder, "Letters", {"a": "first", "b": "+ second"})
+    lines = study_table(studies.read_study(folder)).splitlines()
+    assert lines[0].endswith("| change from the line above |")
+    assert lines[2] == "| first | 1 | 70.00 % | – |"
+    assert lines[3] == "| + second | 2 | 76.00 % (75.00, 77.00) | +6.00 |"
 
 
 def test_a_study_of_smaller_networks_says_that_it_is_scaled_down(folder):
@@ -55,7 +62,7 @@ def test_a_study_of_smaller_networks_says_that_it_is_scaled_down(folder):
 def test_one_run_has_no_spread(folder):
     write_runs(folder, a=[0.7])
     table = study_table(studies.read_study(folder))
-    assert "| first | 1 | 70.00 % | – |" in table
+    assert "| first | 1 | 70.00 % |" in table
 
 
 def test_runs_on_different_images_are_not_compared(folder):

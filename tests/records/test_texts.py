@@ -88,34 +88,34 @@ def test_studies_are_shown_in_a_line_and_whole_and_are_no_single_runs(runs):
     blocks = pages.make_blocks(runs, "")
     whole = blocks["all-studies"]
     assert whole.startswith("### Which letter?\n\n| what | runs |")
-    assert "| first | 2 | 80.00 ± 0.00 % |" in whole and "| second | 1 | 80.00 % |" in whole
+    assert "| first | 2 | 80.00 % (80.00, 80.00) |" in whole and "| second | 1 | 80.00 % |" in whole
     assert whole.endswith("![Which letter?](studies/letters/letters.png)")
     line = (
         "| Which letter? (scaled down: ResNet20v2, 3 epochs, mean ± standard deviation of 1 and 2 "
     )
     line += "seeds) | "
-    line += "first: 80.00 ± 0.00 %; second: 80.00 % |"
+    line += "first: 80.00 % (80.00, 80.00); second: 80.00 % |"
     assert blocks["studies"].endswith(line) and "Not recorded yet" in blocks["studies"]
 
 
 def test_the_study_of_fixes_is_shown_whole(runs):
     study = runs / "studies" / "fixes"
-    write_study(study, "What each fix is worth", {"a": "all faults", "b": "one mended"})
+    write_study(study, "What each fix is worth", {"a": "all faults", "b": "+ one mended"})
     write_record(study / "a-seed-0", **{"recipe.depth": 56})
     write_record(study / "b-seed-0", accuracy=0.85, **{"recipe.depth": 56})
     block = pages.make_blocks(runs, "")["studies"]
     assert "Not recorded yet" not in block and "other question" not in block
-    assert "| one mended | 1 | 85.00 % | +5.00 |" in block
+    assert "| + one mended | 1 | 85.00 % | +5.00 |" in block
 
 
 def test_a_small_study_of_fixes_says_that_it_is_small(runs):
     study = runs / "studies" / "fixes"
-    write_study(study, "What each fix is worth", {"a": "all faults", "b": "one mended"})
+    write_study(study, "What each fix is worth", {"a": "all faults", "b": "+ one mended"})
     write_record(study / "a-seed-0")
     write_record(study / "b-seed-0", accuracy=0.85)
     for block in ("studies", "all-studies"):
         block = pages.make_blocks(runs, "")[block]
-        assert "| one mended | 1 | 85.00 % | +5.00 |" in block
+        assert "| + one mended | 1 | 85.00 % | +5.00 |" in block
         assert "Scaled down from ResNet56v2 and 50 epochs" in block
 
 
@@ -143,15 +143,33 @@ def test_more_seeds_of_the_reported_recipe_head_the_page(runs):
     assert (found.seeds, found.devices, found.seconds) == ([0, 1, 2], ["GPU (test)"], 180)
     blocks = pages.make_blocks(runs, "")
     assert blocks["headline"].startswith(
-        "**93.00 ± 1.00 %** test accuracy after the last of 3 epochs, in 3 minutes on a GPU "
-        "(test): mean and standard deviation of 3 seeds. The network that is shipped and explained "
-        "here took 3 minutes on a CPU (test, 2 cores) to reach **94.00 %**; the student's "
+        "**93.00 ± 1.00 %** test accuracy after the last of 3 epochs, in 3 minutes with JAX on a "
+        "GPU (test): mean and standard deviation of 3 seeds. The network that is shipped and "
+        "explained here reached **94.00 %** in 3 minutes on a CPU (test, 2 cores). The student's "
     )
-    row = "| the same recipe, 3 seeds | **93.00 ± 1.00 %** (mean ± standard deviation) | 3 | 3.0 |"
-    assert f"{row} GPU (test) |" in blocks["results"]
+    row = "| the same recipe, 3 seeds | **93.00 ± 1.00 %** (mean and standard deviation of 3 seeds)"
+    assert f"{row} | 3 | 3.0 | GPU (test), JAX |" in blocks["results"]
     assert "spread that is not known" not in blocks["results"]
-    assert "| ours | 3 | 93.00 ± 1.00 % | +0.00 |" in blocks["super-convergence"]
+    assert "| ours | 3 | 93.00 ± 1.00 % |" in blocks["super-convergence"]
     assert "Schedules" not in blocks["studies"] and "Other images" in blocks["studies"]
+
+
+def test_seeds_of_both_recipes_on_one_device_are_compared(runs):
+    former = {"recipe.name": "seed-2019"}
+    write_record(runs / "ours", accuracy=0.94, **FULL)
+    write_record(runs / "repeated", accuracy=0.91, **FULL, **former)
+    study = runs / "studies" / "super-convergence"
+    for seed in range(2):
+        write_record(study / f"a-seed-{seed}", accuracy=0.93 + seed / 100, **FULL, seed=seed)
+        write_record(study / f"b-seed-{seed}", accuracy=0.90, **FULL, **former, seed=seed)
+    write_study(study, "Schedules", {"b": "former", "a": "ours"})
+    blocks = pages.make_blocks(runs, "")
+    assert blocks["headline"].startswith("**93.50 % (93.00, 94.00)** test accuracy after")
+    assert "on a CPU (test, 2 cores): mean of 2 seeds. The network" in blocks["headline"]
+    assert (
+        "On a CPU (test, 2 cores), means of 2 and 2 seeds: 93.50 % (93.00, 94.00) less 90.00 % "
+        "(90.00, 90.00), +3.50 points."
+    ) in blocks["results"]
 
 
 def test_a_short_time_is_said_in_seconds(runs):
@@ -188,9 +206,7 @@ def test_seeds_of_a_recipe_are_summed_up(runs):
     ):
         write_record(runs / name, **full | other)
     assert len(seeds_of_full_runs(read_records(runs))) == 4
-    expected = (
-        "2 runs with seeds 0, 1, final accuracy 80.00 % on average, standard deviation 0.00 %."
-    )
+    expected = "2 runs with seeds 0, 1, final accuracy, mean and spread, 80.00 % (80.00, 80.00)."
     assert sum(remark.endswith(expected) for remark in remarks(runs)) == 1
 
 
@@ -209,13 +225,13 @@ def test_a_full_run_on_the_original_images_is_held_against_2019(runs):
     headline = texts.headline(records, runs)
     assert headline == (
         "**93.00 %** test accuracy after the last of 3 epochs, in 3 minutes on a CPU (test, 2 "
-        "cores); the student's submission of 2019 had 90.36 % in 93 minutes, its best epoch, and "
-        "90.24 % after its last."
+        "cores). The student's submission of 2019 ended at 90.24 % after 93 minutes (best epoch "
+        "90.36 %)."
     )
     assert "JPEG" not in headline + texts.results(records) + texts.status(records)
     write_record(runs / "again", accuracy=0.9, **FULL, **{"recipe.name": "seed-2019"})
     headline = texts.headline(read_records(runs), runs)
-    assert headline.endswith("after its last; its recipe, repeated here, ends at 90.00 %.")
+    assert headline.endswith("90.36 %); its recipe, repeated here, ends at 90.00 %.")
 
 
 def test_a_jpeg_copy_is_named_and_not_held_against_2019(runs):

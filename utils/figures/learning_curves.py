@@ -73,8 +73,7 @@ def _percent(runs, label):
 
 
 def _final(runs):
-    """Accuracy after the last epoch as text, with the deviation of several seeds."""
+    """Accuracy after the last epoch as text, with the standard deviation of three seeds or more."""
     last = runs[:, -1]
-    if len(last) == 1:
-        return f"{last[0]:.2f} % (1 seed)"
-    return f"{last.mean():.2f} ± {last.std(ddof=1):.2f} % ({len(last)} seeds)"
+    spread = f" ± {last.std(ddof=1):.2f}" if len(last) > 2 else ""
+    return f"{last.mean():.2f}{spread} % ({len(last)} seed{'s' if len(last) > 1 else ''})"

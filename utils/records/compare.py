@@ -5,7 +5,7 @@ import statistics
 from typing import NamedTuple
 
 from utils.records.choose import reported_record
-from utils.records.intervals import difference_interval, mean_and_deviation
+from utils.records.intervals import difference_interval
 from utils.records.read import SUBMISSION
 
 
@@ -15,17 +15,23 @@ class Seeds(NamedTuple):
     Attributes:
         label: str, what they are.
         seeds: ints, ascending.
-        mean, deviation: final accuracy, 0..1; the deviation of a single run is NaN.
+        accuracies: final ones, 0..1, in the order of the seeds.
         seconds: median duration of a run.
         devices: list of str, all that they were trained on.
+        backend: str, `"jax"` for example.
     """
 
     label: str
     seeds: list
-    mean: float
-    deviation: float
+    accuracies: list
     seconds: float
     devices: list
+    backend: str
+
+    @property
+    def mean(self):
+        """Mean accuracy."""
+        return statistics.fmean(self.accuracies)
 
     @property
     def single(self):
@@ -66,13 +72,16 @@ def seeds_of_full_runs(records):
             run = record.run
             same = (run["recipe"], run["data"]["content_hash"], run["backend"], run["precision"])
             groups.setdefault(json.dumps(same), []).append(record)
+    for group in groups.values():
+        group.sort(key=lambda one: one.run["seed"])
     return [
         Seeds(
             group[0].label,
-            sorted(one.run["seed"] for one in group),
-            *mean_and_deviation([one.run["final"]["accuracy"] for one in group]),
+            [one.run["seed"] for one in group],
+            [one.run["final"]["accuracy"] for one in group],
             statistics.median(one.run["seconds"] for one in group),
             sorted({device for one in group for device in one.devices}),
+            group[0].run["backend"],
         )
         for group in groups.values()
     ]

@@ -112,9 +112,8 @@ def headline(records, path):
     """`Drawing` of the reported run over that of 2019, with its first look at the heatmaps."""
     reported, submission = reported_record(records), compare.submission_of_2019(records)
     repeated = compare.recipe_of_2019_repeated(records)
-    names = {
-        "this repository" + ", JPEG copy of the images" * reported.on_compressed_copy: reported
-    }
+    ours = "the shipped network" if reported.ships_weights else "this repository"
+    names = {ours + ", JPEG copy of the images" * reported.on_compressed_copy: reported}
     names |= {"submission of 2019": submission} if submission else {}
     names |= {"its recipe, repeated here": repeated} if repeated else {}
     strip = reported.folder / FIRST_LOOK_FILE

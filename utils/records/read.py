@@ -104,7 +104,8 @@ class Record:
             return "transcribed from its log"
         if self.run["full_result"]:
             former = "" if self.of_todays_recipe else " in an earlier form"
-            return f"{recipe}, the full recipe{former}"
+            what = "the recipe of 2019" if recipe == "seed-2019" else f"{recipe}, the full recipe"
+            return f"{what}{former}"
         kind = self.run["device"].split()[0]  # "CPU" of "CPU (AMD EPYC, 2 cores)"
         place = "" if self.on_test_set else f"; measured on {self.run['data']['validation']}"
         return f"{recipe}; {self.run['profile']} profile, {kind}: not the full result{place}"

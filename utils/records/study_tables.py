@@ -1,8 +1,9 @@
 """Tables of studies, as Markdown."""
 
+from statistics import fmean
+
 from utils.records.compare import difference
-from utils.records.intervals import mean_and_deviation
-from utils.records.texts import text
+from utils.records.texts import mean_text, text
 from utils.settings import RECIPES
 
 SAME = ("seed", "precision", "backend")  # beside the recipe, what compared runs should share
@@ -42,8 +43,8 @@ def study_line(study):
         study: `utils.records.studies.Study` with at least one run.
 
     Returns:
-        Dict of `title`, `scaled_down` (bool), `models`, `epochs` and `seeds` (how many each result
-        has), and `results`, a list of (label, accuracies as text).
+        Dict of `title`, `of_test_sets` (bool), `scaled_down` (bool), `models`, `epochs` and
+        `seeds` (how many each result has), and `results`, a list of (label, accuracies as text).
     """
     runs = [one for _, records in study.results for one in records]
     results = []
@@ -52,12 +53,11 @@ def study_line(study):
             cells = accuracies(records[0]).values()
             found = ", ".join(f"{100 * one['accuracy']:.2f} % on {one['source']}" for one in cells)
         else:
-            mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in records])
-            spread = f" ± {100 * deviation:.2f}" if len(records) > 1 else ""
-            found = f"{100 * mean:.2f}{spread} %"
+            found = mean_text([one.run["final"]["accuracy"] for one in records])
         results.append((label, found))
     return {
         "title": study.title,
+        "of_test_sets": study.of_test_sets,
         "scaled_down": bool(scaled_down_from(study)),
         "models": [one.model for one in runs],
         "epochs": [one.run["recipe"]["epochs"] for one in runs],
@@ -67,18 +67,16 @@ def study_line(study):
 
 
 def _table_of_seeds(study):
-    """Mean and spread over seeds, and the change from line to line."""
+    """Mean and spread over seeds; where entries add up, also the change from line to line."""
     lines, before = [], None
     for label, records in study.results:
-        mean, deviation = mean_and_deviation([one.run["final"]["accuracy"] for one in records])
-        change = None if before is None else mean - before
-        lines.append(
-            {"label": label, "runs": len(records), "mean": mean, "deviation": deviation}
-            | {"change": change}
-        )
-        before = mean
+        found = [one.run["final"]["accuracy"] for one in records]
+        change = None if before is None else fmean(found) - before
+        lines.append({"label": label, "accuracies": found, "change": change})
+        before = fmean(found)
     runs = [one for _, records in study.results for one in records]
-    return text("study", lines, runs, scaled_down_from(study))
+    add_up = any(label.startswith("+ ") for label, _ in study.results)
+    return text("study", lines, runs, scaled_down_from(study), add_up)
 
 
 def accuracies(record):
