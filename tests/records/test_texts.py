@@ -147,8 +147,8 @@ def test_more_seeds_of_the_reported_recipe_head_the_page(runs):
         "GPU (test): mean and standard deviation of 3 seeds. The network that is shipped and "
         "explained here reached **94.00 %** in 3 minutes on a CPU (test, 2 cores). The student's "
     )
-    row = "| the same recipe, 3 seeds | **93.00 ± 1.00 %** (mean and standard deviation of 3 seeds)"
-    assert f"{row} | 3 | 3.0 | GPU (test), JAX |" in blocks["results"]
+    row = "| the same recipe, 3 seeds | **93.00 ± 1.00 %** (mean ± standard deviation) | 3 | 3.0 |"
+    assert f"{row} GPU (test), JAX |" in blocks["results"]
     assert "spread that is not known" not in blocks["results"]
     assert "| ours | 3 | 93.00 ± 1.00 % |" in blocks["super-convergence"]
     assert "Schedules" not in blocks["studies"] and "Other images" in blocks["studies"]
