@@ -10,7 +10,7 @@ from sample_records import write_record
 from utils.figures.style import read_texts
 from utils.records import drawings
 from utils.records.read import ROOT, SUBMISSION, read_records
-from utils.records.studies import write_study
+from utils.records.studies import read_study, write_study
 from utils.training.lr_curve import RangeTestResult
 
 FULL = {"full_result": True, "images": 10_000}
@@ -69,7 +69,7 @@ def test_a_figure_keeps_what_it_shows_and_what_it_was_drawn_from(runs):
         one.draw()
     assert all(one.is_up_to_date() for one in found)
     headline, curves, test = (read_texts(one.path)["Description"] for one in found)
-    assert "this repository 80.00 %; submission of 2019 90.24 %" in headline
+    assert "this repository, on a CPU 80.00 %; submission of 2019 90.24 %" in headline
     assert "2019-submission, 90.24 %" in curves and "recipe's peak 0.4" in test
     (ours / "history.csv").write_bytes((ours / "history.csv").read_bytes() + b"\n")
     assert [one.is_up_to_date() for one in found] == [False, False, True]
@@ -86,20 +86,37 @@ def test_the_study_of_peaks_is_drawn_with_all_its_seeds(runs, monkeypatch):
     sweep(study / "range_test.csv")
     drawn = []
     monkeypatch.setattr(drawings, "plot_peak_study", lambda *all: drawn.extend(all))
-    drawings.peak_curve(study).make()
+    drawings.peak_curve(study, read_study(study)).make()
     assert drawn[:2] == [[0.1, 1.0], [[0.5], [0.7, 0.6]]]
 
 
 def test_the_study_of_schedules_is_drawn_with_all_its_seeds(runs, monkeypatch):
     study = runs / "studies" / "super-convergence"
     write_study(study, "Schedules", {"short": "1 epoch", "long": "3 epochs"})
-    write_record(study / "long-seed-0", accuracy=0.7)
+    assert names(runs) == []  # begun, no run
     for seed in range(2):
         write_record(study / f"short-seed-{seed}", epochs=1, seed=seed)
-    assert names(runs) == ["studies/super-convergence/curves.png"]
-    monkeypatch.setattr(drawings, "plot_learning_curves", lambda accuracies: accuracies)
-    drawn = drawings.learning_curves(study).make()
-    assert drawn == {"1 epoch": [[0.8], [0.8]], "3 epochs": [[0.4, 0.9, 0.7]]}
+    write_record(study / "long-seed-0", accuracy=0.7)
+    [drawing] = drawings.drawings(runs)
+    assert drawing.path == study / "curves.png"
+    drawing.draw()
+    assert drawing.is_up_to_date() and "Test accuracy" in read_texts(drawing.path)["Description"]
+    monkeypatch.setattr(drawings, "plot_learning_curves", lambda *arguments: arguments)
+    drawn = {"1 epoch": [[0.8], [0.8]], "3 epochs": [[0.4, 0.9, 0.7]]}
+    assert drawing.make() == (drawn, "test")
+    write_study(study, "Schedules", {"short": "one epoch", "long": "3 epochs"})
+    assert not drawing.is_up_to_date(), "its legend has the labels"
+    for path in study.glob("*/run.json"):
+        path.write_text(path.read_text().replace("test set, for display only", "90 held out"))
+    [drawing] = drawings.drawings(runs)
+    assert drawing.make()[1] == "held-out"
+
+
+def test_a_study_of_peaks_without_a_run_is_not_drawn(runs):
+    study = runs / "studies" / "peaks"
+    write_study(study, "Peaks", {"low": "peak 0.1"})
+    sweep(study / "range_test.csv")
+    assert names(runs) == []
 
 
 def test_a_run_is_drawn_over_that_of_2019_and_the_reported_one_over_its_repetition(runs):

@@ -18,7 +18,7 @@ def write_runs(folder, **accuracies):
     """Records named `<entry>-seed-<n>` with these final accuracies."""
     for name, values in accuracies.items():
         for seed, accuracy in enumerate(values):
-            write_record(folder / f"{name}-seed-{seed}", epochs=1, accuracy=accuracy)
+            write_record(folder / f"{name}-seed-{seed}", epochs=1, accuracy=accuracy, seed=seed)
     return folder
 
 
@@ -37,6 +37,7 @@ def test_table_gives_mean_and_spread(folder):
         ("second", 2),
     ]
     lines = study_table(study).splitlines()
+    assert lines[0] == "| what | runs | final accuracy, mean ± standard deviation |"
     assert lines[2] == "| first | 3 | 71.00 ± 1.00 % |"
     assert lines[3] == "| second | 2 | 76.00 % (75.00, 77.00) |"  # no deviation of two
     assert "1 epochs, batches of 32; last epoch" in lines[-1]
@@ -47,14 +48,22 @@ def test_what_is_added_to_the_line_above_is_given_with_its_change(folder):
     write_runs(folder, a=[0.70], b=[0.75, 0.77])
     studies.write_study(folder, "Letters", {"a": "first", "b": "+ second"})
     lines = study_table(studies.read_study(folder)).splitlines()
-    assert lines[0].endswith("| change from the line above |")
+    assert lines[0] == "| what | runs | final accuracy, mean | change from the line above |"
     assert lines[2] == "| first | 1 | 70.00 % | – |"
     assert lines[3] == "| + second | 2 | 76.00 % (75.00, 77.00) | +6.00 |"
+    studies.write_study(folder, "Letters", {"a": "first", "c": "+ missing", "b": "+ second"})
+    table = study_table(studies.read_study(folder))
+    assert "change" not in table, "two changes would be taken for one"
 
 
 def test_a_study_of_smaller_networks_says_that_it_is_scaled_down(folder):
     write_record(folder / "a-seed-0", epochs=1, **{"recipe.depth": 20})
     assert "Scaled down from ResNet56v2 and 50 epochs" in study_table(studies.read_study(folder))
+    write_record(folder / "a-seed-1", epochs=200, seed=1, **{"recipe.depth": 20})
+    path = folder / "a-seed-0" / "run.json"
+    shutil.rmtree(path.parent)
+    table = study_table(studies.read_study(folder))
+    assert "Scaled down from ResNet56v2, which may order" in table
     write_record(folder / "b-seed-0", epochs=1, **{"recipe.depth": 56})
     assert "Scaled down" not in study_table(studies.read_study(folder))
 
@@ -62,7 +71,7 @@ def test_a_study_of_smaller_networks_says_that_it_is_scaled_down(folder):
 def test_one_run_has_no_spread(folder):
     write_runs(folder, a=[0.7])
     table = study_table(studies.read_study(folder))
-    assert "| first | 1 | 70.00 % |" in table
+    assert "| what | runs | final accuracy |" in table and "| first | 1 | 70.00 % |" in table
 
 
 def test_runs_on_different_images_are_not_compared(folder):
@@ -77,8 +86,21 @@ def test_runs_of_different_recipes_have_no_mean(folder):
     write_runs(folder, a=[0.7, 0.8])
     path = folder / "a-seed-1" / "run.json"
     path.write_text(path.read_text().replace('"depth": 20', '"depth": 56'))
-    with pytest.raises(ValueError, match="runs of a had different recipes or precisions"):
+    with pytest.raises(ValueError, match="runs of a had different recipes, precisions or backends"):
         studies.read_study(folder)
+
+
+def test_a_seed_counts_once(folder):
+    write_runs(folder, a=[0.7, 0.8])
+    path = folder / "a-seed-1" / "run.json"
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 0'))
+    with pytest.raises(ValueError, match=r"two runs of a had the same seed, of \[0, 0\]"):
+        studies.read_study(folder)
+
+
+def test_a_recipe_of_former_times_is_shown(folder):
+    write_record(folder / "a-seed-0", **{"recipe.name": "retired"})
+    assert "Scaled down" not in study_table(studies.read_study(folder))
 
 
 def measured(content_hash, source, correct):

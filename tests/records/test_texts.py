@@ -13,7 +13,7 @@ from utils.records import pages, texts
 from utils.records.compare import more_seeds, recipe_of_2019_repeated, seeds_of_full_runs
 from utils.records.intervals import difference_interval
 from utils.records.read import ROOT, SUBMISSION, read_record, read_records
-from utils.records.studies import read_study, write_study
+from utils.records.studies import Study, read_study, write_study
 from utils.training.epoch_log import CSV_FIELDS, EPOCH_HEADER, format_epoch_row
 
 JPEG = {"data.source": "CIFAR-10, image folder (JPEG)"}
@@ -49,7 +49,7 @@ def test_every_row_says_what_it_is(runs):
     table = texts.results(read_records(runs)).splitlines()
     assert [line.count("|") for line in table[:5]] == [6] * 5
     assert table[2].startswith("| submission of 2019 ¹ |") and "not recorded" in table[2]
-    quick = "| this repository: one-cycle, quick profile ² | **80.00 %** (77.4 to 82.4) | 3 | 3 |"
+    quick = "| this repository: one-cycle, quick profile ² | **80.00 %** (77.4 to 82.4) | 3 | 3.0 |"
     assert table[3] == f"{quick} CPU (test, 2 cores) |"
     first, second, third, last = (line.removeprefix("- ") for line in table[5:] if line)
     assert first.startswith("¹ 2019-submission: transcribed from its log; ResNet56v2 on")
@@ -82,7 +82,7 @@ def test_studies_are_shown_in_a_line_and_whole_and_are_no_single_runs(runs):
     write_study(study, "Which letter?", {"a": "first", "b": "second"})
     assert "No study is recorded yet" in pages.make_blocks(runs, "")["all-studies"]  # begun, no run
     for name in ("a-seed-0", "a-seed-1", "b-seed-0"):
-        write_record(study / name)
+        write_record(study / name, seed=int(name[-1]))
     (study / "letters.png").touch()
     assert [record.name for record in read_records(runs)] == [SUBMISSION]
     blocks = pages.make_blocks(runs, "")
@@ -90,9 +90,7 @@ def test_studies_are_shown_in_a_line_and_whole_and_are_no_single_runs(runs):
     assert whole.startswith("### Which letter?\n\n| what | runs |")
     assert "| first | 2 | 80.00 % (80.00, 80.00) |" in whole and "| second | 1 | 80.00 % |" in whole
     assert whole.endswith("![Which letter?](studies/letters/letters.png)")
-    line = (
-        "| Which letter? (scaled down: ResNet20v2, 3 epochs, mean ± standard deviation of 1 and 2 "
-    )
+    line = "| Which letter? (scaled down: ResNet20v2, 3 epochs, mean of 1 and 2 "
     line += "seeds) | "
     line += "first: 80.00 % (80.00, 80.00); second: 80.00 % |"
     assert blocks["studies"].endswith(line) and "Not recorded yet" in blocks["studies"]
@@ -119,57 +117,107 @@ def test_a_small_study_of_fixes_says_that_it_is_small(runs):
         assert "Scaled down from ResNet56v2 and 50 epochs" in block
 
 
+def write_seeds(study, name, accuracies, **changes):
+    for seed, accuracy in enumerate(accuracies):
+        write_record(study / f"{name}-seed-{seed}", accuracy=accuracy, seed=seed, **FULL | changes)
+
+
+def starts(*devices):
+    """Of a run of three epochs, whose starts took 12.5 seconds to compile together."""
+    seconds = [12.5] + [0.0] * (len(devices) - 1)
+    found = enumerate(zip(devices, seconds, strict=True), start=1)
+    return {
+        "starts": [{"epoch": n, "compile_seconds": s, "device": device} for n, (device, s) in found]
+    }
+
+
 def test_more_seeds_of_the_reported_recipe_head_the_page(runs):
-    """Those of other recipes, images and machines are no seeds of it."""
+    """Those of other recipes, images, backends and devices are no seeds of it."""
     write_record(runs / "ours", accuracy=0.94, **FULL)
     study = runs / "studies" / "super-convergence"
-    on_gpu = {"starts": [{"epoch": 1, "compile_seconds": 12.5, "device": "GPU (test)"}]}
-    for name, kind in (
-        ("a", on_gpu),
-        ("b", {"recipe.max_lr": 1.0}),
-        ("c", {"backend": "tensorflow"}),
-    ):
-        for seed, accuracy in enumerate((0.92, 0.93, 0.94)[: 2 if name == "c" else 3]):
-            seeded = {"accuracy": accuracy, "seed": seed}
-            write_record(study / f"{name}-seed-{seed}", **FULL, **kind, **seeded)
-    write_study(study, "Schedules", {"b": "other", "a": "ours", "c": "ours elsewhere"})
+    write_seeds(study, "a", (0.92, 0.93, 0.94), **starts("GPU (A)", "CPU (b)"))
+    write_seeds(study, "b", (0.5,) * 4, **{"recipe.max_lr": 1.0})
+    write_seeds(study, "c", (0.5, 0.5), backend="tensorflow")
+    write_seeds(study, "d", (0.5, 0.5), **starts("GPU (A)"))
+    labels = {"b": "other", "a": "ours", "c": "ours elsewhere", "d": "ours on one device"}
+    write_study(study, "Schedules", labels)
     elsewhere = runs / "studies" / "other-images"
-    for seed in range(4):
-        other = {"seed": seed, "data.content_hash": "1" * 64}
-        write_record(elsewhere / f"a-seed-{seed}", **FULL, **other)
+    write_seeds(elsewhere, "a", (0.5,) * 4, **{"data.content_hash": "1" * 64})
     write_study(elsewhere, "Other images", {"a": "ours"})
-    studies = [read_study(study), read_study(elsewhere)]
-    found = more_seeds(read_record(runs / "ours"), studies)
-    assert (found.seeds, found.devices, found.seconds) == ([0, 1, 2], ["GPU (test)"], 180)
+    again = runs / "studies" / "length"  # has one of these runs, too
+    write_seeds(again, "a", (0.92,), **starts("GPU (A)", "CPU (b)"))
+    write_study(again, "Length", {"a": "ours"})
+    alone = read_record(runs / "ours")
+    with_itself = Study("Test sets", [("ours", [alone])], of_test_sets=True, adds_up=False)
+    studies = [with_itself, *(read_study(one) for one in (study, elsewhere, again))]
+    found = more_seeds(alone, studies)
+    assert (found.seeds, found.accuracies) == ([0, 1, 2], [0.92, 0.93, 0.94])
+    assert more_seeds(alone, studies, more_seeds(alone, studies[:2]).place) == found
+    assert more_seeds(alone, [with_itself, studies[3]]) is None
+    assert more_seeds(None, studies) is None
     blocks = pages.make_blocks(runs, "")
     assert blocks["headline"].startswith(
         "**93.00 ± 1.00 %** test accuracy after the last of 3 epochs, in 3 minutes with JAX on a "
-        "GPU (test): mean and standard deviation of 3 seeds. The network that is shipped and "
-        "explained here reached **94.00 %** in 3 minutes on a CPU (test, 2 cores). The student's "
+        "GPU (A) then a CPU (b): mean and standard deviation of 3 seeds. The reported run reached "
+        "**94.00 %** in 3 minutes on a CPU (test, 2 cores). The student's "
     )
     row = "| the same recipe, 3 seeds | **93.00 ± 1.00 %** (mean ± standard deviation) | 3 | 3.0 |"
-    assert f"{row} GPU (test), JAX |" in blocks["results"]
+    assert f"{row} GPU (A) then CPU (b), JAX |" in blocks["results"]
     assert "spread that is not known" not in blocks["results"]
+    assert "The deviation of the seeds is that" in blocks["results"]
     assert "| ours | 3 | 93.00 ± 1.00 % |" in blocks["super-convergence"]
     assert "Schedules" not in blocks["studies"] and "Other images" in blocks["studies"]
+    write_record(runs / "other", accuracy=0.8, **FULL, **{"recipe.name": "seed-2019"})
+    assert "spread that is not known" in pages.make_blocks(runs, "")["results"]
 
 
-def test_seeds_of_both_recipes_on_one_device_are_compared(runs):
+def test_of_several_runs_the_median_time_is_said(runs):
+    write_record(runs / "ours", accuracy=0.94, **FULL)
+    study = runs / "studies" / "super-convergence"
+    write_seeds(study, "a", (0.92, 0.93, 0.94))
+    for seed, seconds in ((1, "20.0"), (2, "10.0")):
+        for name, whole in (("history.csv", seconds), ("run.json", str(3 * float(seconds)))):
+            path = study / f"a-seed-{seed}" / name
+            before = "60.0" if name == "history.csv" else "180.0"
+            path.write_text(path.read_text().replace(before, whole))
+    write_study(study, "Schedules", {"a": "ours"})
+    assert "in 60 seconds with JAX" in pages.make_blocks(runs, "")["headline"]
+
+
+def test_no_seeds_stand_beside_a_run_that_is_not_full(runs):
+    write_record(runs / "quick")
+    study = runs / "studies" / "super-convergence"
+    write_seeds(study, "a", (0.92, 0.93, 0.94))
+    write_study(study, "Schedules", {"a": "ours"})
+    blocks = pages.make_blocks(runs, "")
+    assert "3 seeds" not in blocks["headline"] + blocks["results"]
+
+
+def test_seeds_of_both_recipes_on_the_same_device_are_compared(runs):
     former = {"recipe.name": "seed-2019"}
     write_record(runs / "ours", accuracy=0.94, **FULL)
     write_record(runs / "repeated", accuracy=0.91, **FULL, **former)
     study = runs / "studies" / "super-convergence"
-    for seed in range(2):
-        write_record(study / f"a-seed-{seed}", accuracy=0.93 + seed / 100, **FULL, seed=seed)
-        write_record(study / f"b-seed-{seed}", accuracy=0.90, **FULL, **former, seed=seed)
-    write_study(study, "Schedules", {"b": "former", "a": "ours"})
+    write_seeds(study, "a", (0.93, 0.94))
+    write_seeds(study, "b", (0.90, 0.90), **former)
+    write_seeds(study, "c", (0.85,) * 3, **former, **starts("GPU (A)"))
+    write_study(study, "Schedules", {"b": "former", "a": "ours", "c": "former elsewhere"})
     blocks = pages.make_blocks(runs, "")
     assert blocks["headline"].startswith("**93.50 % (93.00, 94.00)** test accuracy after")
-    assert "on a CPU (test, 2 cores): mean of 2 seeds. The network" in blocks["headline"]
+    assert "on a CPU (test, 2 cores): mean of 2 seeds. The reported" in blocks["headline"]
     assert (
         "On a CPU (test, 2 cores), means of 2 and 2 seeds: 93.50 % (93.00, 94.00) less 90.00 % "
         "(90.00, 90.00), +3.50 points."
     ) in blocks["results"]
+    assert "The deviation of the seeds" not in blocks["results"]
+    for seed in range(2):
+        shutil.rmtree(study / f"b-seed-{seed}")
+    assert "means of" not in pages.make_blocks(runs, "")["results"]
+
+
+def test_painted_shapes_alone_are_no_results_on_cifar10(tmp_path):
+    record = write_record(tmp_path / "painted", **{"data.source": "painted shapes (synthetic)"})
+    assert texts.results([read_record(record)]) == "*No run on CIFAR-10 is recorded yet.*"
 
 
 def test_a_short_time_is_said_in_seconds(runs):

@@ -55,7 +55,7 @@ FIXES = (
 
 
 def fixes():
-    """The recipe of 2019, then every fix added to those before it; the last is `one-cycle`."""
+    """The recipe of 2019, then fix after fix added to it; at last the settings of `one-cycle`."""
     recipe = RECIPES["seed-2019"]
     entries = [Entry("00-seed-2019", "the recipe of 2019", recipe)]
     for number, (name, label, changes) in enumerate(FIXES, start=1):

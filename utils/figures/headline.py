@@ -70,8 +70,7 @@ def plot_headline(accuracies, strip=None, strip_text=""):
     first = max(last - _LAST, 1)
     shown = np.concatenate([values[first - 1 :] for values in percent.values()])
     end.set_xlim(first - 0.3, last + 0.3)
-    if shown.size:
-        end.set_ylim(shown.min() - 0.5, shown.max() + 0.5)
+    end.set_ylim(shown.min() - 0.5, shown.max() + 0.5)
     figure.legend(*whole.get_legend_handles_labels(), **_LEGEND)
     return figure
 

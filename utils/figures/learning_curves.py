@@ -1,4 +1,4 @@
-"""Test accuracy by epoch of several recipes, each with one or several seeds."""
+"""Accuracy by epoch of several recipes, each with one or several seeds."""
 
 import matplotlib
 import numpy as np
@@ -19,12 +19,13 @@ _LOOKS = ((PURPLE, _DASHES, 1.8), (ORANGE, "-", 1.8), (BLUE, "-", 2.6), (GREEN, 
 
 
 @matplotlib.rc_context(LARGE)
-def plot_learning_curves(accuracies):
-    """Draws the mean test accuracy of every epoch, and around it the range of the seeds.
+def plot_learning_curves(accuracies, images="test"):
+    """Draws the mean accuracy of every epoch, and around it the range of the seeds.
 
     Args:
         accuracies: dict of a recipe's label to one sequence (epochs,) of accuracies 0..1 for each
             seed; recipes may differ in their epochs.
+        images: `"test"` or `"held-out"`, what it was measured on.
 
     Returns:
         The figure.
@@ -41,7 +42,7 @@ def plot_learning_curves(accuracies):
     finals = [f"{label} {_final(runs)}" for label, runs in percent.items()]
     figure, axes = make_figure(
         4.0 + 0.26 * len(percent),
-        f"Test accuracy by epoch; after the last one: {'; '.join(finals)}.",
+        f"{images.capitalize()} accuracy by epoch; after the last one: {'; '.join(finals)}.",
     )
     for (color, line, width), (label, runs) in zip(_LOOKS, percent.items()):
         epochs, mean = np.arange(1, runs.shape[1] + 1), runs.mean(axis=0)
@@ -50,8 +51,8 @@ def plot_learning_curves(accuracies):
         axes.fill_between(epochs, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.2, lw=0)
         axes.plot(epochs[-1], mean[-1], "o", color=color, markersize=6, clip_on=False)
     lowest_last = min(runs[:, -1].min() for runs in percent.values())
-    axes.set_ylim(max(lowest_last - 30, 0), min(lowest_last + 10, 100))
-    axes.set_title("test accuracy (%); mean, and the range of the seeds")
+    axes.set_ylim(max(lowest_last - 30, 0), 100)
+    axes.set_title(f"{images} accuracy (%); mean, and the range of the seeds")
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     add_grid(axes)

@@ -10,15 +10,15 @@ from utils.records.read import SUBMISSION
 
 
 class Seeds(NamedTuple):
-    """Full runs that differ in nothing but the seed.
+    """Full runs on the same devices that differ in nothing but the seed.
 
     Attributes:
         label: str, what they are.
         seeds: ints, ascending.
         accuracies: final ones, 0..1, in the order of the seeds.
         seconds: median duration of a run.
-        devices: list of str, all that they were trained on.
-        backend: str, `"jax"` for example.
+        devices: list of str, what each was trained on, one after the other.
+        backend, precision: str, `"jax"` and `"float32"` for example.
     """
 
     label: str
@@ -27,11 +27,17 @@ class Seeds(NamedTuple):
     seconds: float
     devices: list
     backend: str
+    precision: str
 
     @property
     def mean(self):
         """Mean accuracy."""
         return statistics.fmean(self.accuracies)
+
+    @property
+    def place(self):
+        """What two groups must share to be compared."""
+        return self.devices, self.backend, self.precision
 
     @property
     def single(self):
@@ -58,7 +64,7 @@ def submission_of_2019(records):
 
 
 def seeds_of_full_runs(records):
-    """The full runs of this repository, grouped by recipe, data, backend and precision.
+    """The full runs of this repository, grouped by recipe, data, devices, backend and precision.
 
     Args:
         records: list of `utils.records.read.Record`.
@@ -70,7 +76,8 @@ def seeds_of_full_runs(records):
     for record in records:
         if record.is_full_run_of_ours:
             run = record.run
-            same = (run["recipe"], run["data"]["content_hash"], run["backend"], run["precision"])
+            same = [run["recipe"], run["data"]["content_hash"], record.devices]
+            same += [run["backend"], run["precision"]]
             groups.setdefault(json.dumps(same), []).append(record)
     for group in groups.values():
         group.sort(key=lambda one: one.run["seed"])
@@ -80,34 +87,43 @@ def seeds_of_full_runs(records):
             [one.run["seed"] for one in group],
             [one.run["final"]["accuracy"] for one in group],
             statistics.median(one.run["seconds"] for one in group),
-            sorted({device for one in group for device in one.devices}),
+            group[0].devices,
             group[0].run["backend"],
+            group[0].run["precision"],
         )
         for group in groups.values()
     ]
 
 
-def more_seeds(record, studies):
+def more_seeds(record, studies, place=None):
     """How the recipe of a full run did with other seeds, in the runs of studies.
 
     Args:
-        record: `utils.records.read.Record`.
+        record: `utils.records.read.Record` or None.
         studies: list of `utils.records.studies.Study`.
+        place: a `Seeds.place` to look for; None for any.
 
     Returns:
         `Seeds` of the largest group of runs with the very recipe and images of `record`; None
-        where there are no two.
+        where there are no two, or `record` is no full run.
     """
+    if record is None or not record.is_full_run_of_ours:
+        return None
     wanted = (record.run["recipe"], record.run["data"]["content_hash"])
-    alike = [
-        one
-        for study in studies
-        if not study.of_test_sets  # those are the runs themselves
-        for _, records in study.results
-        for one in records
-        if one.on_test_set and (one.run["recipe"], one.run["data"]["content_hash"]) == wanted
+    alike = {}
+    for study in studies:
+        if study.of_test_sets:  # those are the runs themselves
+            continue
+        for one in (one for _, records in study.results for one in records):
+            if (one.run["recipe"], one.run["data"]["content_hash"]) == wanted:
+                # Two studies may have trained the same: one run counts.
+                settings = (one.run["seed"], one.devices, one.run["backend"], one.run["precision"])
+                alike.setdefault(json.dumps(settings), one)
+    groups = [
+        group
+        for group in seeds_of_full_runs(alike.values())
+        if not group.single and place in (None, group.place)
     ]
-    groups = [group for group in seeds_of_full_runs(alike) if not group.single]
     return max(groups, key=lambda group: len(group.seeds), default=None)
 
 

@@ -33,11 +33,10 @@ from utils.records.read import (
     STUDIES,
     read_records,
 )
-from utils.records.studies import STUDY_FILE, read_study
+from utils.records.studies import STUDY_FILE, SUPER_CONVERGENCE, read_study
 from utils.training.lr_curve import RangeTestResult
 
 PEAKS_FILE = "peaks.png"  # in the folder of a study of peaks
-DRAWN_BY_EPOCH = "super-convergence"  # the study whose runs differ in length
 
 
 class Drawing(NamedTuple):
@@ -90,11 +89,12 @@ def drawings(runs):
             found.append(curves(record, records))
         if (record.folder / RANGE_TEST_FILE).is_file():
             found.append(range_curve(record))
-    for plan in sorted((runs / STUDIES).glob(f"*/{STUDY_FILE}")):
-        if (plan.parent / RANGE_TEST_FILE).is_file():
-            found.append(peak_curve(plan.parent))
-        if plan.parent.name == DRAWN_BY_EPOCH:
-            found.append(learning_curves(plan.parent))
+    for folder in sorted(path.parent for path in (runs / STUDIES).glob(f"*/{STUDY_FILE}")):
+        study = read_study(folder)
+        if study.results and (folder / RANGE_TEST_FILE).is_file():
+            found.append(peak_curve(folder, study))
+        if study.results and folder.name == SUPER_CONVERGENCE:
+            found.append(learning_curves(folder, study))
     if (runs / BENCHMARKS / f"{GROWTH}.json").is_file():
         found.append(growth(runs / BENCHMARKS))
     return found
@@ -112,8 +112,9 @@ def headline(records, path):
     """`Drawing` of the reported run over that of 2019, with its first look at the heatmaps."""
     reported, submission = reported_record(records), compare.submission_of_2019(records)
     repeated = compare.recipe_of_2019_repeated(records)
-    ours = "the shipped network" if reported.ships_weights else "this repository"
-    names = {ours + ", JPEG copy of the images" * reported.on_compressed_copy: reported}
+    devices = " then a ".join(one.split()[0] for one in reported.devices)  # "CPU (..., 2 cores)"
+    copy = ", JPEG copy of the images" * reported.on_compressed_copy
+    names = {f"this repository, on a {devices}{copy}": reported}
     names |= {"submission of 2019": submission} if submission else {}
     names |= {"its recipe, repeated here": repeated} if repeated else {}
     strip = reported.folder / FIRST_LOOK_FILE
@@ -150,10 +151,10 @@ def range_curve(record):
     return Drawing(record.folder / RANGE_FIGURE, [source, record.folder / "run.json"], make)
 
 
-def peak_curve(folder):
+def peak_curve(folder, study):
     """`Drawing` of a study of `utils.commands.peak_study`."""
     source = folder / RANGE_TEST_FILE
-    records = [one for _, records in read_study(folder).results for one in records]
+    records = [one for _, records in study.results for one in records]
 
     def make():
         result, accuracies = RangeTestResult.load_csv(source), {}
@@ -165,20 +166,18 @@ def peak_curve(folder):
     return Drawing(folder / PEAKS_FILE, [source, *_sources(records)], make)
 
 
-def learning_curves(folder):
-    """`Drawing` of the test accuracy of every epoch, of all runs of a study."""
-    results = read_study(folder).results
+def learning_curves(folder, study):
+    """`Drawing` of the accuracy of every epoch, of all runs of a study."""
+    records = [one for _, records in study.results for one in records]
 
     def make():
-        return plot_learning_curves(
-            {
-                label: [[row["val_accuracy"] for row in one.history] for one in records]
-                for label, records in results
-            }
-        )
+        accuracies = {
+            label: [[row["val_accuracy"] for row in one.history] for one in runs]
+            for label, runs in study.results
+        }
+        return plot_learning_curves(accuracies, "test" if records[0].on_test_set else "held-out")
 
-    records = [one for _, records in results for one in records]
-    return Drawing(folder / CURVES_FILE, _sources(records), make)
+    return Drawing(folder / CURVES_FILE, [folder / STUDY_FILE, *_sources(records)], make)
 
 
 def growth(folder):

@@ -19,12 +19,12 @@ from utils.records.benchmarks import (
 )
 from utils.records.faults import RECORD_FILE, faults_block, faults_summary
 from utils.records.read import FAULTS, ROOT, STUDIES, read_records
-from utils.records.studies import STUDY_FILE, read_study
+from utils.records.studies import STUDY_FILE, SUPER_CONVERGENCE, read_study
 from utils.records.study_tables import study_line, study_table
 
 NOTEBOOK = "Assignment4B.ipynb"
 PAGES = ("README.md", "runs/README.md")
-FIXES, SUPER_CONVERGENCE = "fixes", "super-convergence"  # studies that README shows whole
+FIXES = "fixes"  # a study that README shows whole, as SUPER_CONVERGENCE
 ADDRESS = re.compile(r'^(REPOSITORY = )"([^"\n]*)"', flags=re.MULTILINE)
 
 

@@ -16,6 +16,7 @@ from utils.training.epoch_log import REDO
 from utils.training.run_folder import write_json
 
 STUDY_FILE = "study.json"
+SUPER_CONVERGENCE = "super-convergence"  # folder of the study of schedules
 
 
 class Study(NamedTuple):
@@ -26,11 +27,14 @@ class Study(NamedTuple):
         results: list of (label, records) in the order of the study, without the entries that have
             no run yet. The records of a label differ in the seed alone.
         of_test_sets: bool, whether the question is what each run gives on several test sets.
+        adds_up: bool, whether a label that begins with "+ " adds a change to the entry before,
+            which has runs, too.
     """
 
     title: str
     results: list
-    of_test_sets: bool = False
+    of_test_sets: bool
+    adds_up: bool
 
 
 def write_study(folder, title, labels):
@@ -67,14 +71,19 @@ def read_study(folder):
     Raises:
         FileNotFoundError: when the folder has no `study.json`.
         ValueError: when a record is unsound. In a study with `entries`: when two runs of an entry
-            had different settings, or two runs of the study were measured on different images. In
-            one with `runs`: when a run was not measured on a test set.
+            had different settings or the same seed, or two runs of the study were measured on
+            different images. In one with `runs`: when a run was not measured on a test set.
     """
     folder = Path(folder)
     title, parts = _read_plan(folder / STUDY_FILE)
     of_test_sets = isinstance(parts, list)
-    read = _read_runs if of_test_sets else _read_entries
-    return Study(title, read(folder, parts), of_test_sets=of_test_sets)
+    if of_test_sets:
+        return Study(title, _read_runs(folder, parts), of_test_sets=True, adds_up=False)
+    results = _read_entries(folder, parts)
+    labels = list(parts.values())
+    no_gap = [label for label, _ in results] == labels[: len(results)]
+    adds_up = no_gap and any(label.startswith("+ ") for label in labels)
+    return Study(title, results, of_test_sets=False, adds_up=adds_up)
 
 
 def _read_plan(path):
@@ -94,11 +103,17 @@ def _read_entries(folder, entries):
         for record in records:
             data = record.run["data"]
             measured.setdefault((data["content_hash"], data["validation"]), record.name)
-        settings = {json.dumps([one.run["recipe"], one.run["precision"]]) for one in records}
+        same = ("recipe", "precision", "backend")
+        settings = {json.dumps([one.run[key] for key in same]) for one in records}
         if len(settings) > 1:
             raise ValueError(
-                f"{folder}: the runs of {name} had different recipes or precisions, so they have "
-                f"no mean: {sorted(settings)}; repeat those that are off."
+                f"{folder}: the runs of {name} had different recipes, precisions or backends, so "
+                f"they have no mean: {sorted(settings)}; repeat those that are off."
+            )
+        seeds = [one.run["seed"] for one in records]
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(
+                f"{folder}: two runs of {name} had the same seed, of {sorted(seeds)}; remove one."
             )
         if records:
             found.append((label, records))

@@ -31,8 +31,10 @@ def scaled_down_from(study):
         List of `utils.settings.Recipe`, one for each run; empty if a run had the full depth.
     """
     recipes = [one.run["recipe"] for _, records in study.results for one in records]
-    whole = [RECIPES[recipe["name"]] for recipe in recipes]
-    small = all(recipe["depth"] < full.depth for recipe, full in zip(recipes, whole, strict=True))
+    whole = [RECIPES.get(recipe["name"]) for recipe in recipes]  # None: of former times
+    small = all(
+        full and recipe["depth"] < full.depth for recipe, full in zip(recipes, whole, strict=True)
+    )
     return whole if small else []
 
 
@@ -75,8 +77,7 @@ def _table_of_seeds(study):
         lines.append({"label": label, "accuracies": found, "change": change})
         before = fmean(found)
     runs = [one for _, records in study.results for one in records]
-    add_up = any(label.startswith("+ ") for label, _ in study.results)
-    return text("study", lines, runs, scaled_down_from(study), add_up)
+    return text("study", lines, runs, scaled_down_from(study), study.adds_up)
 
 
 def accuracies(record):

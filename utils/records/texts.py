@@ -56,8 +56,7 @@ def _environment():
         "duration": _duration,
         "distinct": lambda values: " and ".join(map(str, sorted(set(values)))),
         "mean": mean_text,
-        "minutes": lambda seconds: f"{seconds / 60:.1f}",
-        "whole_minutes": lambda seconds: f"{seconds / 60:.0f}",
+        "minutes": lambda seconds: f"{seconds / 60:.{0 if seconds >= 600 else 1}f}",
         "paragraph": lambda text: " ".join(text.split()) + "\n",
         "percent": lambda share: f"{100 * share:.2f} %",
         "points": lambda share: f"{100 * share:+.2f}",
@@ -132,11 +131,13 @@ def results(records, studies=()):
         studies: list of `utils.records.studies.Study`, which may have more seeds of the recipe.
     """
     records = [record for record in records if record.on_cifar10]
+    if not records:
+        return text("no_results")
     reported, submission = reported_record(records), compare.submission_of_2019(records)
     repeated = compare.recipe_of_2019_repeated(records)
-    more, more_repeated = (
-        compare.more_seeds(one, studies) if one else None for one in (reported, repeated)
-    )
+    more = compare.more_seeds(reported, studies)
+    more_repeated = more and compare.more_seeds(repeated, studies, more.place)
+    full = [record for record in records if record.is_full_run_of_ours]
     against = reproduction = passed = None
     if repeated:
         against = compare.difference(reported.run["final"], repeated.run["final"])
@@ -152,6 +153,7 @@ def results(records, studies=()):
         seeds=compare.seeds_of_full_runs(records),
         more=more,
         more_repeated=more_repeated,
+        spread_is_known=all(compare.more_seeds(record, studies) for record in full),
         repeated=repeated,
         against=against,
         reproduction=reproduction,
