@@ -146,7 +146,8 @@ def test_more_seeds_of_the_reported_recipe_head_the_page(runs):
     write_study(elsewhere, "Other images", {"a": "ours"})
     again = runs / "studies" / "length"  # has one of these runs, too
     write_seeds(again, "a", (0.92,), **starts("GPU (A)", "CPU (b)"))
-    write_study(again, "Length", {"a": "ours"})
+    write_record(again / "b-seed-1", accuracy=0.9, seed=1, **FULL)
+    write_study(again, "Length", {"a": "ours", "b": "ours, on the device of the reported run"})
     alone = read_record(runs / "ours")
     with_itself = Study("Test sets", [("ours", [alone])], of_test_sets=True, adds_up=False)
     studies = [with_itself, *(read_study(one) for one in (study, elsewhere, again))]
