@@ -15,7 +15,8 @@ from utils.explain.grad_cam import grad_cam
 from utils.explain.methods import HOOKS
 from utils.model.resnet import resnet_v2
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 OTHERS = {"tensorflow", "jax", "torch"} - {keras.backend.backend()}
 LAYERS = ("last_relu", "stage3_block1_3_relu")
 
@@ -41,7 +42,7 @@ def test_maps_of_another_backend_are_the_same(other, tmp_path):
     code = f"import numpy, test_backends; numpy.save({str(path)!r}, test_backends.compute_maps())"
     environment = os.environ | {
         "KERAS_BACKEND": other,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", HERE))),
     }
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=300)
     theirs, ours = np.load(path), compute_maps()

@@ -106,8 +106,9 @@ def _run(args):
     title = f"Peaks around the one that a range test proposes, {peak.lr:.3g}"
     options = {"validation": validation, "precision": precision}
     run_study(title, entries, dataset, folder, range(args.seeds), **options)
-    peak_curve(folder).draw()
-    print(study_table(read_study(folder)))
+    study = read_study(folder)
+    peak_curve(folder, study).draw()
+    print(study_table(study))
 
 
 if __name__ == "__main__":
