@@ -83,11 +83,13 @@ def encoded(array, form):
 
 
 @pytest.mark.parametrize(
-    ("form", "order"), [("PNG", "<u2"), ("TIFF", "<u2"), ("TIFF", ">u2"), ("PPM", "<u2")]
+    ("form", "order"), [("PNG", "<u2"), ("TIFF", "<u2"), ("TIFF", ">u2"), ("PGM", ">u2")]
 )
 def test_16_bits_become_8_over_the_whole_range(form, order):
     gray = np.repeat(np.array([[0, 257, 32_768, 65_535]], order), 4, axis=0)
-    pixels = decode_image(encoded(gray, form), "a").pixels
+    # Pillow 10.1 reads a PGM of 16 bits, but cannot write one.
+    data = b"P5 4 4 65535\n" + gray.tobytes() if form == "PGM" else encoded(gray, form)
+    pixels = decode_image(data, "a").pixels
     assert pixels.shape == (4, 4, 3) and pixels[0, :, 1].tolist() == [0, 1, 128, 255]
 
 
