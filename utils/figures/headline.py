@@ -3,13 +3,13 @@
 import matplotlib
 import numpy as np
 
+from utils.figures.learning_curves import to_percent
 from utils.figures.style import (
     BLUE,
     GRAY,
     LARGE,
     PURPLE,
     add_grid,
-    check_shape,
     make_figure,
     rgb_pixels,
 )
@@ -41,7 +41,10 @@ def plot_headline(accuracies, strip=None, strip_text=""):
     """
     if not 1 <= len(accuracies) <= len(_LOOKS):
         raise ValueError(f"plot_headline draws 1 to {len(_LOOKS)} runs, got {len(accuracies)}.")
-    percent = {name: _percent(values, name) for name, values in accuracies.items()}
+    percent = {
+        name: to_percent(values, (None,), name, "pass one for each epoch")
+        for name, values in accuracies.items()
+    }
     finals = "; ".join(f"{name} {values[-1]:.2f} %" for name, values in percent.items())
     text = f"Test accuracy by epoch; after the last one: {finals}."
     if strip is not None:
@@ -80,13 +83,6 @@ def _draw_run(axes, values, look, label):
     marker = "o" if len(values) < 12 else ""
     look = {"color": color, "linestyle": line, "linewidth": width, "marker": marker}
     axes.plot(np.arange(1, len(values) + 1), values, zorder=width, label=label, **look)
-
-
-def _percent(values, name):
-    values = check_shape(values, (None,), f"accuracies of {name}", "pass one for each epoch")
-    if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"accuracies of {name} must lie in 0..1, got {values.tolist()}.")
-    return 100 * values
 
 
 @matplotlib.rc_context(LARGE)

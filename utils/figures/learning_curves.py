@@ -67,9 +67,26 @@ def _percent(runs, label):
             f"accuracies of {label} must have one run or several of equal length, got lengths "
             f"{[len(run) for run in runs]}."
         )
-    values = check_shape(runs, (None, None), f"accuracies of {label}", "pass one row a seed")
+    return to_percent(runs, (None, None), label, "pass one row a seed")
+
+
+def to_percent(values, shape, name, remedy):
+    """Accuracies 0..1 in percent, after a check.
+
+    Args:
+        values: array-like.
+        shape, remedy: as for `utils.figures.style.check_shape`.
+        name: str, of the run or recipe, for errors.
+
+    Returns:
+        The NumPy array.
+
+    Raises:
+        ValueError: when the shape is another one, or a value lies outside 0..1.
+    """
+    values = check_shape(values, shape, f"accuracies of {name}", remedy)
     if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"accuracies of {label} must lie in 0..1, got {values.tolist()}.")
+        raise ValueError(f"accuracies of {name} must lie in 0..1, got {values.tolist()}.")
     return 100 * values
 
 

@@ -9,35 +9,40 @@ from utils.records.intervals import difference_interval
 from utils.records.read import SUBMISSION
 
 
+class Place(NamedTuple):
+    """What runs must share, beside recipe and images, to differ in the seed alone.
+
+    Attributes:
+        devices: list of str, what a run was trained on, one after the other.
+        backend, precision: str, `"jax"` and `"float32"` for example.
+    """
+
+    devices: list
+    backend: str
+    precision: str
+
+
 class Seeds(NamedTuple):
-    """Full runs on the same devices that differ in nothing but the seed.
+    """Full runs that differ in nothing but the seed.
 
     Attributes:
         label: str, what they are.
         seeds: ints, ascending.
         accuracies: final ones, 0..1, in the order of the seeds.
         seconds: median duration of a run.
-        devices: list of str, what each was trained on, one after the other.
-        backend, precision: str, `"jax"` and `"float32"` for example.
+        place: `Place` of each run.
     """
 
     label: str
     seeds: list
     accuracies: list
     seconds: float
-    devices: list
-    backend: str
-    precision: str
+    place: Place
 
     @property
     def mean(self):
         """Mean accuracy."""
         return statistics.fmean(self.accuracies)
-
-    @property
-    def place(self):
-        """What two groups must share to be compared."""
-        return self.devices, self.backend, self.precision
 
     @property
     def single(self):
@@ -63,8 +68,12 @@ def submission_of_2019(records):
     return next((record for record in records if record.name == SUBMISSION), None)
 
 
+def _place(record):
+    return Place(record.devices, record.run["backend"], record.run["precision"])
+
+
 def seeds_of_full_runs(records):
-    """The full runs of this repository, grouped by recipe, data, devices, backend and precision.
+    """The full runs of this repository, grouped by recipe, data and `Place`.
 
     Args:
         records: list of `utils.records.read.Record`.
@@ -75,9 +84,7 @@ def seeds_of_full_runs(records):
     groups = {}
     for record in records:
         if record.is_full_run_of_ours:
-            run = record.run
-            same = [run["recipe"], run["data"]["content_hash"], record.devices]
-            same += [run["backend"], run["precision"]]
+            same = [record.run["recipe"], record.run["data"]["content_hash"], _place(record)]
             groups.setdefault(json.dumps(same), []).append(record)
     for group in groups.values():
         group.sort(key=lambda one: one.run["seed"])
@@ -87,9 +94,7 @@ def seeds_of_full_runs(records):
             [one.run["seed"] for one in group],
             [one.run["final"]["accuracy"] for one in group],
             statistics.median(one.run["seconds"] for one in group),
-            group[0].devices,
-            group[0].run["backend"],
-            group[0].run["precision"],
+            _place(group[0]),
         )
         for group in groups.values()
     ]
@@ -101,7 +106,7 @@ def more_seeds(record, studies, place=None):
     Args:
         record: `utils.records.read.Record` or None.
         studies: list of `utils.records.studies.Study`.
-        place: a `Seeds.place` to look for; None for any.
+        place: the `Place` to look for; None for any.
 
     Returns:
         `Seeds` of the largest group of runs with the very recipe and images of `record`; None
@@ -110,15 +115,17 @@ def more_seeds(record, studies, place=None):
     if record is None or not record.is_full_run_of_ours:
         return None
     wanted = (record.run["recipe"], record.run["data"]["content_hash"])
+    runs = [
+        one
+        for study in studies
+        if not study.of_test_sets  # those are the runs themselves
+        for _, records in study.results
+        for one in records
+        if (one.run["recipe"], one.run["data"]["content_hash"]) == wanted
+    ]
     alike = {}
-    for study in studies:
-        if study.of_test_sets:  # those are the runs themselves
-            continue
-        for one in (one for _, records in study.results for one in records):
-            if (one.run["recipe"], one.run["data"]["content_hash"]) == wanted:
-                # Two studies may have trained the same: one run counts.
-                settings = (one.run["seed"], one.devices, one.run["backend"], one.run["precision"])
-                alike.setdefault(json.dumps(settings), one)
+    for one in runs:  # two studies may have trained the same: one run counts
+        alike.setdefault(json.dumps([one.run["seed"], _place(one)]), one)
     groups = [
         group
         for group in seeds_of_full_runs(alike.values())

@@ -33,7 +33,7 @@ from utils.records.read import (
     STUDIES,
     read_records,
 )
-from utils.records.studies import STUDY_FILE, SUPER_CONVERGENCE, read_study
+from utils.records.studies import STUDY_FILE, SUPER_CONVERGENCE, read_studies
 from utils.training.lr_curve import RangeTestResult
 
 PEAKS_FILE = "peaks.png"  # in the folder of a study of peaks
@@ -89,11 +89,10 @@ def drawings(runs):
             found.append(curves(record, records))
         if (record.folder / RANGE_TEST_FILE).is_file():
             found.append(range_curve(record))
-    for folder in sorted(path.parent for path in (runs / STUDIES).glob(f"*/{STUDY_FILE}")):
-        study = read_study(folder)
-        if study.results and (folder / RANGE_TEST_FILE).is_file():
+    for folder, study in read_studies(runs / STUDIES):
+        if (folder / RANGE_TEST_FILE).is_file():
             found.append(peak_curve(folder, study))
-        if study.results and folder.name == SUPER_CONVERGENCE:
+        if folder.name == SUPER_CONVERGENCE:
             found.append(learning_curves(folder, study))
     if (runs / BENCHMARKS / f"{GROWTH}.json").is_file():
         found.append(growth(runs / BENCHMARKS))

@@ -19,7 +19,7 @@ from utils.records.benchmarks import (
 )
 from utils.records.faults import RECORD_FILE, faults_block, faults_summary
 from utils.records.read import FAULTS, ROOT, STUDIES, read_records
-from utils.records.studies import STUDY_FILE, SUPER_CONVERGENCE, read_study
+from utils.records.studies import SUPER_CONVERGENCE, read_studies
 from utils.records.study_tables import study_line, study_table
 
 NOTEBOOK = "Assignment4B.ipynb"
@@ -42,7 +42,7 @@ def make_blocks(runs, repository):
         ValueError: when a record or a study is unsound, or there is no record.
     """
     runs = Path(runs)
-    records, found = read_records(runs), _studies(runs / STUDIES)
+    records, found = read_records(runs), read_studies(runs / STUDIES)
     studies = [study for _, study in found]
     if not records:
         raise ValueError(f"{runs} holds no record of a run; restore it from version control.")
@@ -68,12 +68,6 @@ def make_blocks(runs, repository):
         "all-faults": faults_block(runs / FAULTS / RECORD_FILE),
         "mutants": mutants.mutants_block(runs / FAULTS / mutants.RECORD_FILE),
     }
-
-
-def _studies(folder):
-    """(Folder, study) of every study that has a run."""
-    paths = sorted(path.parent for path in Path(folder).glob(f"*/{STUDY_FILE}"))
-    return [(path, study) for path in paths if (study := read_study(path)).results]
 
 
 def _study_part(folder, study):

@@ -86,6 +86,22 @@ def read_study(folder):
     return Study(title, results, of_test_sets=False, adds_up=adds_up)
 
 
+def read_studies(folder):
+    """Reads every study that has a run.
+
+    Args:
+        folder: path that holds the studies.
+
+    Returns:
+        List of (folder of the study, `Study`), by name.
+
+    Raises:
+        ValueError: as `read_study`.
+    """
+    paths = sorted(path.parent for path in Path(folder).glob(f"*/{STUDY_FILE}"))
+    return [(path, study) for path in paths if (study := read_study(path)).results]
+
+
 def _read_plan(path):
     """(title, dict of entries or list of runs) of a study."""
     try:

@@ -73,9 +73,10 @@ def _table_of_seeds(study):
     lines, before = [], None
     for label, records in study.results:
         found = [one.run["final"]["accuracy"] for one in records]
-        change = None if before is None else fmean(found) - before
+        mean = fmean(found)
+        change = None if before is None else mean - before
         lines.append({"label": label, "accuracies": found, "change": change})
-        before = fmean(found)
+        before = mean
     runs = [one for _, records in study.results for one in records]
     return text("study", lines, runs, scaled_down_from(study), study.adds_up)
 
