@@ -91,7 +91,7 @@ class Browser:
 
     def open(self, path, width=1280, height=900, scheme="light"):
         """Opens a file in a window of a size, in a color scheme, with motion reduced."""
-        self.resize(width, height)
+        self._set_size(width, height)
         features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
         self.send(
             "Emulation.setEmulatedMedia",
@@ -99,11 +99,19 @@ class Browser:
         )
         self.requests.clear()
         self.complaints.clear()
+        self.run("window.isLeft = true")  # by it the page that is left is known from the new one
         self.send("Page.navigate", url=Path(path).resolve().as_uri())
-        self.wait_for("location.protocol === 'file:' && document.readyState === 'complete'")
+        self.wait_for("!window.isLeft && document.readyState === 'complete'")
+        self.settle()  # observers of sizes have told the page's scripts nothing before it is drawn
 
     def resize(self, width, height=900):
-        """Gives the window another size, in CSS pixels; a narrow one is that of a phone."""
+        """Gives the window another size, in CSS pixels, and waits until it is drawn so."""
+        self._set_size(width, height)
+        self.wait_for(f"document.documentElement.clientWidth === {width}")
+        self.settle()
+
+    def _set_size(self, width, height):
+        """Asks for a size; a narrow window is that of a phone."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,

@@ -250,7 +250,6 @@ def test_no_request_no_complaint_no_overflow(running, path, scheme):
     running.wait_for(READY)
     for width in (1280, 768, 360):
         running.resize(width)
-        running.settle()
         assert running.overflow() == 0
     assert running.requests == [path.as_uri()]
     assert running.complaints == []

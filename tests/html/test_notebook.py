@@ -131,7 +131,6 @@ def test_no_request_no_complaint_no_overflow(browser, request, name, scheme):
     browser.open(path, scheme=scheme)
     for width in (1280, 360):
         browser.resize(width)
-        browser.settle()
         assert browser.overflow() == 0
         images = browser.run("[...document.images].map((i) => [i.naturalWidth, i.width, i.alt])")
         assert images and all(natural == 900 and alt for natural, _, alt in images)
@@ -180,7 +179,6 @@ def test_wide_boxes_scroll_by_keyboard(browser, path):
             browser.press("ArrowRight")
         browser.wait_for(f"{box}.scrollLeft > 0")
     browser.resize(1280)  # where the table fits
-    browser.settle()
     assert browser.run("document.querySelectorAll('main [tabindex=\"0\"]').length") == 2
 
 
