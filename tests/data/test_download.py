@@ -15,6 +15,7 @@ from utils.data.download import download
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+LONG = 10  # seconds: half of what each server here would keep a client that has no limit
 
 
 @pytest.fixture(autouse=True)
@@ -144,18 +145,18 @@ def announcing_for_ever(handler):
     ("answer", "message"),
     [
         (silent, "no answer|timed out"),
-        (silent_in_the_middle, "silence for 0.3 s after 1,000 bytes|too slow: 1,000 bytes"),
+        (silent_in_the_middle, "silence for 1 s after 1,000 bytes|too slow: 1,000 bytes"),
         (trickling, "too slow"),
         (trickling_header, "no answer"),
-        (trickling_in_the_length_of_a_chunk, "too slow: 0 bytes in 0.3 s"),
+        (trickling_in_the_length_of_a_chunk, "too slow: 0 bytes in 1 s"),
         (announcing_for_ever, "no answer"),
     ],
 )
 def test_every_kind_of_stall_ends(serve, tmp_path, answer, message):
     start = time.monotonic()
     with pytest.raises(OSError, match=message):
-        fetch(serve(answer), tmp_path / "file", timeout=0.3)
-    assert time.monotonic() - start < 3
+        fetch(serve(answer), tmp_path / "file", timeout=1.0)
+    assert time.monotonic() - start < LONG
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,7 +165,7 @@ def test_a_server_that_accepts_and_never_answers(tmp_path):
         start = time.monotonic()
         with pytest.raises(OSError, match="no answer|timed out"):
             fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", tmp_path / "f", timeout=0.3)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < LONG
 
 
 def test_a_name_lookup_that_hangs_ends(tmp_path, monkeypatch):
@@ -172,7 +173,7 @@ def test_a_name_lookup_that_hangs_ends(tmp_path, monkeypatch):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer from 'http://name.invalid/' within 0.3 s"):
         fetch("http://name.invalid/", tmp_path / "file", timeout=0.3)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < LONG
 
 
 def test_an_offline_machine_fails_at_once(tmp_path, monkeypatch):
@@ -183,7 +184,7 @@ def test_an_offline_machine_fails_at_once(tmp_path, monkeypatch):
     start = time.monotonic()
     with pytest.raises(OSError, match="cannot open .*name resolution"):
         fetch("http://name.invalid/", tmp_path / "file", timeout=20)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < LONG
 
 
 def test_a_refusal_and_a_garbled_answer_are_os_errors(serve, tmp_path):
@@ -216,12 +217,12 @@ def test_a_trickle_ends_in_time(serve):
         header(handler)
         for _ in range(200):
             handler.wfile.write(b"x" * 5000)
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="not complete in time"):
         module.fetch(serve(trickle), max_bytes=SIZE, max_seconds=0.5)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < LONG
 
 
 @pytest.mark.parametrize(
@@ -258,14 +259,14 @@ def test_a_huge_length_is_refused_before_anything_is_read(serve, tmp_path):
     def boast(handler):
         asked.append(handler.path)
         header(handler, 10**15)
-        time.sleep(5)
+        time.sleep(30)
 
     url, start = serve(boast), time.monotonic()
     with pytest.raises(ValueError, match=r"has more than 0\.0 MB"):
         module.fetch(url, max_bytes=1000)
     with pytest.raises(OSError, match="1,000,000,000,000,000 bytes are announced, expected 1,024"):
         fetch(url, tmp_path / "file")
-    assert time.monotonic() - start < 3 and len(asked) == 2
+    assert time.monotonic() - start < LONG and len(asked) == 2
     assert list(tmp_path.iterdir()) == []
 
 

@@ -258,7 +258,7 @@ def test_auto_does_not_wait_for_a_silent_server(official, monkeypatch):
         lines = []
         start = time.monotonic()
         dataset = load_dataset("auto", timeout=0.3, report=lines.append)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 15  # without a limit for ever
     assert dataset.source == "painted shapes (synthetic)"
     assert any("WARNING" in line for line in lines)
     assert any("no answer" in line or "timed out" in line for line in lines)

@@ -70,7 +70,7 @@ def open_address(url, timeout):
         except Exception as error:  # handed over, to be raised below
             answers.put(error)
 
-    threading.Thread(target=call, daemon=True).start()
+    threading.Thread(target=call, name="open_address", daemon=True).start()
     try:
         answer = answers.get(timeout=timeout)
     except queue.Empty:
@@ -147,10 +147,11 @@ def _follow(address, timeout, guard):
 
 
 class _Guard:
-    """Knows whether a public server was asked on the way, and the socket that is open now."""
+    """Knows whether a public server was asked on the way, the socket that is open now, and whether
+    time is up."""
 
     def __init__(self):
-        self.public, self.socket = False, None
+        self.public, self.socket, self.stopped = False, None, False
 
     def admit(self, host, all_public, any_public):
         """Raises OSError if a public server has led, over however many others, to a local one."""
@@ -161,19 +162,28 @@ class _Guard:
             )
         self.public = self.public or any_public
 
+    def hold(self, connected):
+        """Notes the socket of a connection. Raises OSError if it came after the time was up."""
+        self.socket = connected
+        if self.stopped:
+            raise ConnectionAbortedError("given up")
+
     def stop(self):
-        with contextlib.suppress(OSError, AttributeError):  # closed already, or never opened
+        self.stopped = True  # first: a connection that is made meanwhile finds it in hold()
+        with contextlib.suppress(OSError, AttributeError):  # closed already, or none yet
             self.socket.shutdown(socket.SHUT_RDWR)
-            self.socket.stopped = True
 
 
 class _Socket(socket.socket):
     """One that another thread can stop: after a shutdown alone, what arrives can still be read."""
 
-    stopped = False
+    def __init__(self, connected, timeout, guard):
+        super().__init__(fileno=connected.detach())
+        self.settimeout(timeout)
+        self.guard = guard
 
     def recv_into(self, *args):
-        if self.stopped:
+        if self.guard.stopped:
             raise ConnectionAbortedError("given up")
         return super().recv_into(*args)
 
@@ -187,20 +197,21 @@ class _Connection(http.client.HTTPConnection):
     def connect(self):
         if self.proxied:
             super().connect()
+            connected = self.sock
         else:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
             addresses = [place[0] for *_, place in found]
             public = [is_public(address) for address in addresses]
             self.guard.admit(self.host, all(public), any(public))
-            self.sock = _Socket(fileno=_connect(addresses, self.port, self.timeout).detach())
-            self.sock.settimeout(self.timeout)
-        self.guard.socket = self.sock
+            connected = _connect(addresses, self.port, self.timeout)
+        self.sock = _Socket(connected, self.timeout, self.guard)
+        self.guard.hold(self.sock)
 
 
 class _SecureConnection(http.client.HTTPSConnection, _Connection):
     def connect(self):
         super().connect()
-        self.guard.socket = self.sock  # that of TLS has taken the place of the plain one
+        self.guard.hold(self.sock)  # that of TLS has taken the place of the plain one
 
 
 class _WebHandler(urllib.request.HTTPSHandler):
