@@ -5,6 +5,7 @@ import io
 import math
 import os
 import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,14 +17,16 @@ from lesson import exercises
 
 from utils.commands.worksheet import BIAS, MAPS, WEIGHTS, question_12
 from utils.data.shapes import make_shapes
-from utils.explain.grad_cam import grad_cam
+from utils.explain import perturbation
+from utils.explain.grad_cam import default_layer, grad_cam
 from utils.explain.pointing import pointing_table
 from utils.model.resnet import format_stage_table, resnet_v2, stage_table
 from utils.records.intervals import wilson_interval
 from utils.records.read import read_record
 from utils.records.weights import shipped_record
-from utils.settings import RECIPES
+from utils.settings import RECIPES, load_settings
 from utils.training.epoch_log import read_history
+from utils.training.evaluation import predict_probabilities
 from utils.training.lr_curve import RangeTestResult
 from utils.training.recipe_model import compile_model
 from utils.training.recipe_schedule import schedule_values
@@ -83,6 +86,14 @@ def network_numbers():
     total = model.count_params()
     top, classes = head_channels = (stage3.output_shape[-1], head.output_shape[-1])
 
+    inside = {one: layers[f"{one}_block2_2_conv"].filters for one in ("stage2", "stage3")}
+    outside = {one: layers[f"{one}_block2_3_conv"].filters for one in inside}
+    stage_blocks = {
+        one: [sum(counts(f"{one}_block{n}_").values()) for n in (1, 2)] for one in inside
+    }
+    for stage, (changing, like) in zip((stage2, stage3), stage_blocks.values()):
+        assert stage.parameters == changing + (blocks - 1) * like
+
     conv = layers["stage2_block2_2_conv"]
     height, width, filters = conv.output.shape[1:]
     cost = height * width * math.prod(conv.kernel.shape)
@@ -113,17 +124,21 @@ def network_numbers():
             *(4, top, *head_channels, classes, head.parameters),
             total,
         ],
-        "parameters_question": [1, 1, 1, 3, 3, *stem_conv.kernel.shape[2:], 1],
+        "parameters_question": [
+            *(1, 1, 1, 3, 3, *stem_conv.kernel.shape[2:], 2, inside["stage2"], outside["stage2"]),
+            *(3, inside["stage3"], outside["stage3"], 1),
+        ],
         "parameters_first_block": [
             *(1, stem_conv.filters, inner, inner),
             *(first[name] for name in first_names),
             *(stem_conv.filters, outer, outer, first["shortcut_conv"], sum(first.values())),
             *(blocks - 1, sum(count.values()), 1, stage1.parameters),
+            *(2, *stage_blocks["stage2"], blocks - 1, 3, *stage_blocks["stage3"]),
         ],
         "parameters_comment": [3, 100 * stage3.parameters / total],
-        "multiply_adds_question": [3, 3, 2, conv.kernel.shape[2], filters, height, width],
+        "multiply_adds_question": [3, 3, 2, conv.kernel.shape[2], filters, height, width, whole],
         "multiply_adds": [
-            *(height, width, 9, filters, filters, cost, 100 * cost / whole, whole),
+            *(height, width, 9, filters, filters, cost, 100 * cost / whole),
             *(3, 1, 4, 4),
         ],
         "geometry": [side, side, channels, 50000, 512, 50],
@@ -251,7 +266,7 @@ def exercise_numbers():
     tables = {"resnet_v2": resnet_v2, "stage_table": stage_table}
     table = output_of(5, format_stage_table=format_stage_table, **tables)
     field = int(re.search("^stage 3 .* (\\d+)$", table, re.MULTILINE)[1])
-    stem, _, _, last, _ = stage_table(resnet_v2(20))
+    stem, _, _, last, _ = stage_table(resnet_v2(11))
     assert last.receptive_field == field
     rate, _ = schedule_values(recipe, 50000)
     peak = int(rate.argmax())
@@ -281,10 +296,10 @@ def exercise_numbers():
             *(2 * recipe.shift + 1, -recipe.shift, recipe.shift, 9, 9, 81, versions, 50, 50),
             *(versions, 1, 1, 1, versions, 50, versions * (1 - (1 - 1 / versions) ** 50)),
         ],
-        "exercise_5_question": [3],
+        "exercise_5_question": [11, 3],
         "exercise_5": [
             *(field, stem.receptive_field, 2, 1, 2, 4),
-            *(stem.receptive_field, 2, 2, 1, 2, 2, 2, 4, field, 32),
+            *(stem.receptive_field, 2, 1, 2, 4, field, 32),
         ],
         "exercise_6_question": [10],
         "exercise_7_question": [1000, 0, round(0.3 * 50 * steps - 1)],
@@ -299,6 +314,7 @@ def exercise_numbers():
         ],
         "exercise_9_question": [9000, 10000, 900, 1000, 90, 95],
         "exercise_9": [*widths, widths[1] / widths[0], 10, math.sqrt(10)],
+        "exercise_10": [8],
         "exercise_11_question": [1],
         "exercise_11": [on_object, heat],
         "exercise_12_question": [5],
@@ -377,11 +393,12 @@ def test_exercise_6_a_constant_changes_no_suggestion(curve):
     assert moved.peak().lr == sweep.peak().lr
 
 
-def test_exercise_10_the_contrast_is_a_difference_before_the_relu_only():
-    network, image = resnet_v2(11), make_shapes(1, seed=0)[0][0]
+@pytest.mark.parametrize("dtype, rounding", [("float32", 1e-6), ("mixed_bfloat16", 1e-2)])
+def test_exercise_10_the_contrast_is_a_difference_before_the_relu_only(dtype, rounding):
+    network, image = resnet_v2(11, dtype=dtype), make_shapes(1, seed=0)[0][0]
     shown = output_of(10, network=network, image=image, grad_cam=grad_cam)
     gap, largest = map(float, re.fullmatch(r"(\S+) beside values of up to (\S+)\n", shown).groups())
-    assert gap < 1e-4 * largest
+    assert gap < rounding * largest
     heat = [grad_cam(network, image[None], **ask) for ask in ({"targets": 0}, {"targets": 1})]
     contrast = grad_cam(network, image[None], 0, contrast=1)
     assert np.abs(contrast - (heat[0] - heat[1])).max() > 0.1
@@ -396,3 +413,28 @@ def test_exercise_13_what_the_files_hold():
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     kept = sum(math.prod(one.shape) for one in model.optimizer.variables)
     assert 0 <= kept - trained <= 2 and trained > 0.9 * model.count_params()
+
+
+def tasks():
+    """The code of the tasks for a report."""
+    part = TEXT.partition("\n# Tasks for a report\n")[2]
+    return re.findall(r"```python\n(.*?)```", part, re.DOTALL)
+
+
+def test_the_task_of_the_peak_may_run_twice(monkeypatch):
+    monkeypatch.setenv("ASSIGNMENT_OUTPUT", "build")
+    scope = {"os": os, "settings": load_settings("quick", environ={})}
+    exec(tasks()[0], scope)
+    exec(tasks()[0], scope)
+    assert scope["recipe"].max_lr == 10 * scope["settings"].recipe.max_lr
+    assert os.environ["ASSIGNMENT_OUTPUT"] != "build"
+
+
+def test_the_task_of_the_layer_compares_two_layers(capsys):
+    network, images = resnet_v2(11), make_shapes(6, seed=0)[0]
+    scope = {"network": network, "layer": default_layer(network), "grad_cam": grad_cam}
+    probabilities = partial(predict_probabilities, network)
+    targets = probabilities(images).argmax(axis=1)
+    exec(tasks()[1], {**scope, **locals(), "perturbation": perturbation})
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("insertion", "last_relu", "stage3_block1_add"))

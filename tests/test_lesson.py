@@ -2,9 +2,11 @@
 
 import ast
 import builtins
+import collections
 import importlib
 import inspect
 import re
+import symtable
 
 import nbformat
 import numpy as np
@@ -12,8 +14,11 @@ import pytest
 from lesson import ROOT, exercises, sections, source
 
 from utils.commands.notebook_run import cell_titles
-from utils.settings import RECIPES
+from utils.explain.randomization import cascading_randomization
+from utils.records.studies import read_study
+from utils.settings import RECIPES, Recipe, load_settings
 from utils.training.range_test import range_test
+from utils.training.recipe_schedule import decay_e_foldings
 
 TAUGHT = range(1, 14)  # section 14 looks back
 # Sections without a figure: what they print is the answer itself.
@@ -117,6 +122,60 @@ def test_every_equation_has_its_line_of_code():
                 r"(?m)(?:^>.*\n?)+", source(cell) if cell["cell_type"] == "markdown" else ""
             ):
                 assert QUOTE.search(block), block
+
+
+def code_cells(number):
+    return [cell for cell in SECTIONS[number] if cell["cell_type"] == "code"]
+
+
+def assigned_names(code):
+    """Names that a piece of code leaves behind, but for those that it imports."""
+    symbols = symtable.symtable(code, "cell", "exec").get_symbols()
+    return {one.get_name() for one in symbols if one.is_assigned() and not one.is_imported()}
+
+
+def test_an_exercise_leaves_the_names_of_the_notebook_alone():
+    """So that what stands below it still works, also after Run all."""
+    code = [source(cell) for number in SECTIONS for cell in code_cells(number)]
+    kept = set().union(*map(assigned_names, code))
+    for number, (_, exercise) in EXERCISES.items():
+        assert assigned_names(exercise) & kept == set(), f"section {number}"
+
+
+def test_a_name_means_one_thing_where_exercises_and_tasks_go_on_with_it():
+    code = [source(cell) for number in range(9, 14) for cell in code_cells(number)]
+    counts = collections.Counter(name for one in code for name in assigned_names(one))
+    assert [name for name, cells in counts.items() if cells > 1] == []
+
+
+def test_the_folder_of_the_results_is_chosen_after_the_advice_to_move_it():
+    cells = [cell for section in SECTIONS.values() for cell in section]
+    advice = [place for place, cell in enumerate(cells) if "drive.mount" in source(cell)]
+    uses = [
+        place
+        for place, cell in enumerate(cells)
+        if cell["cell_type"] == "code" and "output_dir()" in source(cell)
+    ]
+    assert len(advice) == 1 and uses and advice[0] < min(uses)
+
+
+def test_what_the_text_says_of_profiles_and_experiments_is_what_they_do():
+    quick = load_settings("quick", environ={})
+    table = source(SECTIONS[2][0])
+    assert f"trains ResNet{quick.recipe.depth}v2 for {quick.recipe.epochs} epochs" in table
+    assert f"on {quick.train_images:,} images" in table
+    defaults = inspect.signature(cascading_randomization).parameters
+    assert (defaults["stages"].default, defaults["draws"].default) == (8, 5)
+    said = " ".join(" ".join(map(source, SECTIONS[11])).split())
+    assert "in eight steps" in said and "five times over" in said
+    assert "at most 100 images" in said and "images[:100], targets[:100]" in said
+    strongest, *weaker = [
+        decay_e_foldings(Recipe(**one.run["recipe"]), one.run["data"]["train_images"])
+        for _, (one,) in read_study(ROOT / "runs/studies/decay").results
+    ]
+    assert strongest > max(weaker) and len(weaker) == 2
+    assert min(weaker) < decay_e_foldings(RECIPES["one-cycle"], 50_000) < max(weaker)
+    assert "lies between those two" in " ".join(" ".join(map(source, SECTIONS[7])).split())
 
 
 def test_the_progress_display_names_what_each_cell_does():

@@ -147,7 +147,7 @@ def load_settings(profile=None, data=None, *, on_gpu=False, environ=None):
         # The peak: near the best of runs/studies/peaks, also 4 epochs with batches of 128. The
         # sizes: below ten minutes in all on two CPU cores without bfloat16.
         recipe = replace(recipe, depth=20, epochs=4, batch_size=128, max_lr=0.4)
-        return Settings(profile, data, recipe, 6_000, 10_000, 40, 150, 500)
+        return Settings(profile, data, recipe, 6_000, 10_000, 100, 150, 500)
     if profile == "smoke":
         recipe = replace(recipe, depth=11, epochs=2, batch_size=32)
         return Settings(profile, data, recipe, 256, 100, 20, 20, 50)

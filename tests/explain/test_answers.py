@@ -54,7 +54,7 @@ def test_a_single_draw_without_empty_maps_needs_fewer_words():
 
 def test_a_lead_within_its_margin_is_left_to_chance():
     blind = {"edges": curves(0.5, 0.4, 0.0)}
-    text = said(faithfulness_answer({"Grad-CAM": curves(0.51, 0.1, 0.3), **blind}, CASCADE))
+    text = said(faithfulness_answer({"Grad-CAM": curves(0.51, 0.4, 0.3), **blind}, CASCADE))
     assert "which chance may explain" in text and "more than chance" not in text
 
 
@@ -68,8 +68,14 @@ def test_measures_that_disagree_are_called_so():
     blind = {"edges": curves(0.5, 0.4, 0.0)}
     text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.1, 0.01), **blind}, CASCADE))
     assert "-0.200" in text and "+0.300" in text and "so the two measures disagree;" in text
+
+
+def test_one_measure_that_is_decided_is_named():
+    blind = {"edges": curves(0.5, 0.4, 0.0)}
+    text = said(faithfulness_answer({"Grad-CAM": curves(0.7, 0.4, 0.01), **blind}, CASCADE))
+    assert "in deletion (edges), more than chance explains in insertion only;" in text
     text = said(faithfulness_answer({"Grad-CAM": curves(0.3, 0.4, 0.01), **blind}, CASCADE))
-    assert "which chance may explain" in text  # one is lost, the other undecided
+    assert "so the blind map is the better one in insertion, and chance may explain" in text
 
 
 def test_a_photo_is_named_with_its_second_class_and_the_hottest_place():

@@ -38,20 +38,24 @@ def faithfulness_answer(curves, cascade):
         str, one sentence in lines.
     """
     (method, ours), *others = curves.items()
-    leads, bounds = [], []
+    leads, ahead, behind = [], [], []
     for kind, sign in (("insertion", 1), ("deletion", -1)):
         areas = {name: sign * getattr(one, f"{kind}_area") for name, one in others}
         best = max(areas, key=lambda name: areas[name].mean())
         lead, margin = mean_interval(sign * getattr(ours, f"{kind}_area") - areas[best])
         leads.append(f"{lead:+.3f} +- {margin:.3f} in {kind} ({best})")
-        bounds.append((lead - margin, lead + margin))
-    verdict = "which chance may explain"
-    if all(low > 0 for low, _ in bounds):
-        verdict = "more than chance explains"
-    elif all(high < 0 for _, high in bounds):
-        verdict = "so the blind map is the better one"
-    elif any(low > 0 for low, _ in bounds) and any(high < 0 for _, high in bounds):
+        ahead += [kind] if lead > margin else []
+        behind += [kind] if lead < -margin else []
+    if ahead and behind:
         verdict = "so the two measures disagree"
+    elif ahead:
+        verdict = "more than chance explains" + (f" in {ahead[0]} only" if len(ahead) == 1 else "")
+    elif behind:
+        verdict = "so the blind map is the better one"
+        if len(behind) == 1:
+            verdict += f" in {behind[0]}, and chance may explain the rest"
+    else:
+        verdict = "which chance may explain"
     draws = cascade.correlations[:, -1].mean(axis=1)
     text = (
         f"Against the best map that knows nothing of the network, {method} is ahead by "

@@ -98,6 +98,7 @@ def plot_per_class(accuracy, class_names, ci=None):
             xytext=(9, 0),
             textcoords="offset points",
             va="center",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         )
     axes.axvline(100 * accuracy.mean(), color=GRAY, linestyle="--", linewidth=1.2)
     axes.set_yticks(rows, [class_names[i] for i in order])
