@@ -1,13 +1,19 @@
 """The examples of README, executed as they stand there."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from utils.training.lr_curve import RangeTestResult
+from utils.training.optimizer import OneCycleSGD, ScheduleTable
+from utils.training.range_test import range_test
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,3 +55,44 @@ def test_examples_of_readme_give_what_their_comments_say(reader, monkeypatch, ca
     assert maps.shape == (4, 32, 32) and 0 <= maps.min() <= maps.max() <= 1
     assert reader["picture"].dtype == np.uint8 and reader["picture"].shape[2] == 3
     assert printed[-1] in [layer.name for layer in reader["network"].layers]
+
+
+def test_the_sweep_takes_batches_of_a_folder_of_images(tmp_path):
+    pytest.importorskip("tensorflow")
+    assert "as `keras.utils.image_dataset_from_directory` does" in README
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        path = tmp_path / ("cat", "emu")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 20, 3), dtype="uint8")).save(path)
+    images = keras.utils.image_dataset_from_directory(tmp_path, image_size=(12, 20), batch_size=8)
+    layers = [keras.Input((12, 20, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    model = keras.Sequential([*layers, keras.layers.Dense(2, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert len(range_test(model, images, num_steps=20).lr) > 5
+
+
+def test_a_training_goes_on_in_another_program(tmp_path):
+    (module,) = re.findall(r"`import ([\w.]+)` before `load_model`", README)
+    rate = ScheduleTable([0.1, 0.2, 0.3, 0.4])
+    assert "take `rate` alone: `keras.optimizers.AdamW(rate)`" in README
+    for optimizer in (OneCycleSGD(rate, ScheduleTable([0.9, 0.8])), keras.optimizers.AdamW(rate)):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(optimizer, "mse")
+        model.fit(np.ones((2, 2)), np.ones((2, 1)), batch_size=1, verbose=0)
+        model.save(tmp_path / f"{type(optimizer).__name__}.keras")
+    script = f"""import keras, {module}
+for name in ("OneCycleSGD", "AdamW"):
+    optimizer = keras.saving.load_model(name + ".keras").optimizer
+    print(name, int(optimizer.iterations), float(optimizer.learning_rate))"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    shown = [line.split() for line in found.stdout.splitlines()]
+    assert [line[:2] for line in shown] == [["OneCycleSGD", "2"], ["AdamW", "2"]], found.stderr
+    assert [float(line[2]) for line in shown] == pytest.approx([0.3, 0.3])
