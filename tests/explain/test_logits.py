@@ -418,3 +418,18 @@ def test_classify_is_explained_by_its_logits(pixels):
     bare = small(lambda x: classify(layers.Conv2D(4, 3)(x)))
     bare.set_weights(model.get_weights())
     np.testing.assert_allclose(grad_cam(model, pixels), grad_cam(bare, pixels), atol=1e-5)
+
+
+def mixture_of_experts(x):
+    """Two softmax heads and a softmax that weighs them: nothing but the values tells."""
+    x = pooled(x)
+    gate, *heads = (layers.Dense(n, "softmax", name=f"of{i}")(x) for i, n in enumerate((2, 4, 4)))
+    return gate[:, :1] * heads[0] + gate[:, 1:] * heads[1]
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "score-cam"])
+def test_probabilities_that_only_their_values_give_away_are_refused(pixels, method):
+    model = randomize(small(mixture_of_experts))
+    with pytest.raises(ValueError, match="gives probabilities .*rows sum to 1") as caught:
+        grad_cam(model, pixels, method=method)
+    assert grad_cam(follow(model, caught.value), pixels, method=method).shape == (4, 16, 16)

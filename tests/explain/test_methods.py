@@ -214,3 +214,14 @@ def test_methods_that_do_not_exist_are_refused(model, methods):
 def test_several_methods_with_one_that_asks_for_no_class_know_no_contrast(model, images):
     with pytest.raises(ValueError, match="Eigen-CAM asks for no class"):
         GradCAM(model, INNER, ("grad-cam", "eigen-cam"))(images, 3, contrast=2)
+
+
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_every_method_whatever_keras_prefers(images, floatx):
+    model = resnet_v2(11)
+    keras.config.set_floatx(floatx)
+    try:
+        maps = GradCAM(model, method=tuple(HOOKS))(images, 3).maps
+    finally:
+        keras.config.set_floatx("float32")
+    assert maps.dtype == np.float32 and np.isfinite(maps).all()

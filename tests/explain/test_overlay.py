@@ -56,3 +56,12 @@ def test_bad_overlay(arguments, message):
     good = {"image": np.zeros((32, 32, 3)), "heatmap": np.zeros((8, 8))}
     with pytest.raises(ValueError, match=message):
         overlay(**(good | arguments))
+
+
+def test_an_edge_is_enlarged_without_values_that_wrap_around():
+    """Cubic interpolation overshoots beside an edge, below 0 and above 255."""
+    edge = np.zeros((8, 8, 3), "uint8")
+    edge[:, 4:] = 255
+    hot = {"heatmap": edge[..., 0] / 255, "colormap": "gray"}
+    for picture in (overlay(edge, np.zeros((2, 2)), size=64), overlay(edge * 0, size=64, **hot)):
+        assert (np.diff(picture[32, :, 0].astype(int)) >= 0).all()

@@ -122,3 +122,11 @@ def test_trained_maps_find_painted_objects_and_those_of_random_weights_do_not():
     assert 0.75 < heat["random"] < 1.25
     center = pointing_game(center_gaussian_maps(1000, 32, 32), hulls).mean()
     assert found["trained"] > center + 0.2  # objects lie near the middle: a guess, not a reason
+
+
+def test_hull_of_four_corners_is_the_diamond_between_them():
+    corners = np.zeros((1, 9, 9), bool)
+    corners[0, [0, 4, 4, 8], [4, 0, 8, 4]] = True
+    rows, columns = np.indices((9, 9))
+    expected = abs(rows - 4) + abs(columns - 4) <= 4
+    np.testing.assert_array_equal(convex_hulls(corners)[0], expected)

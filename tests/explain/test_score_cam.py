@@ -142,3 +142,19 @@ def test_no_more_pictures_are_held_than_in_a_pass(model, images, monkeypatch):
     maps = grad_cam(model, images[:1], 3, method="score-cam", batch_size=100)
     assert seen == [100, 100, 56]
     np.testing.assert_allclose(maps, expected, atol=1e-5)
+
+
+def test_pixels_of_16_bits_are_not_cut_to_8():
+    def build(dtype):
+        inputs = keras.Input((16, 16, 1), dtype=dtype)
+        x = keras.layers.Rescaling(1 / 65535)(inputs)
+        x = keras.layers.Conv2D(6, 3, activation="relu")(x)
+        return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(x)))
+
+    floats, whole = build("float32"), build("uint16")
+    whole.set_weights(floats.get_weights())
+    pixels = np.random.default_rng(0).integers(0, 65536, (2, 16, 16, 1)).astype("uint16")
+    expected = grad_cam(floats, pixels, 1, **RAW)
+    for given in (pixels, pixels.astype("float32")):
+        found = grad_cam(whole, given, 1, **RAW)
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())

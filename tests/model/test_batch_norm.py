@@ -128,3 +128,13 @@ def test_on_tensorflow_it_is_one_kernel():
     )
     kinds = [op.type for op in graph.graph.get_operations()]
     assert kinds.count("FusedBatchNormV3") == 1 and "Rsqrt" not in kinds
+
+
+@pytest.mark.parametrize("option", ["mask", "synchronized"])
+def test_masked_inputs_and_synchronized_layers_go_the_way_of_keras(option):
+    theirs, ours = pair(synchronized=True) if option == "synchronized" else pair()
+    masks = {"mask": np.arange(7 * 6 * 5).reshape(7, 6, 5) % 3 > 0} if option == "mask" else {}
+    a, b = (one(inputs(), training=True, **masks) for one in (theirs, ours))
+    np.testing.assert_array_equal(numpy(b), numpy(a))
+    for mine, reference in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, reference)

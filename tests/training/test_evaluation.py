@@ -96,3 +96,19 @@ def test_an_input_in_a_list_is_that_of_a_network():
     np.testing.assert_array_equal(predict_logits(listed, images), predict_logits(network, images))
     assert stage_table(listed) == stage_table(network)
     assert "parameters" in network_answer(listed)
+
+
+def test_no_more_images_than_a_batch_are_predicted_at_once(monkeypatch):
+    monkeypatch.setattr("utils.training.evaluation.EVALUATION_BATCH", 4)
+    inputs = keras.Input((2, 2, 3))
+    model, sizes = keras.Model(inputs, keras.layers.Flatten()(inputs)), []
+    predict = model.predict_on_batch
+    monkeypatch.setattr(model, "predict_on_batch", lambda x: sizes.append(len(x)) or predict(x))
+    images = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 3), "uint8")
+    np.testing.assert_array_equal(predict_logits(model, images), images.reshape(10, -1))
+    assert sizes == [4, 4, 4]
+
+
+def test_of_equally_probable_classes_the_first_is_predicted_and_the_next_is_second():
+    found = Predictions(np.array([2]), np.array([[0.1, 0.45, 0.45]]))
+    assert (found.predicted.tolist(), found.second.tolist()) == ([1], [2])

@@ -254,3 +254,10 @@ def test_csv_of_something_else(tmp_path):
         RangeTestResult.load_csv(tmp_path / "other.csv")
     with pytest.raises(OSError, match=r"missing\.csv"):
         RangeTestResult.load_csv(tmp_path / "missing.csv")
+
+
+def test_a_test_that_ended_early_at_its_lowest_loss_does_not_ask_for_a_higher_end():
+    lr = np.geomspace(1e-4, 10, 100)[:60]
+    loss = np.concatenate([np.linspace(2, 1, 55), np.linspace(2, 9, 5)])
+    assert RangeTestResult(lr, loss, loss, 100, "diverged").doubt() == ""
+    assert "Raise end_lr" in RangeTestResult(lr, loss, loss, 60, "completed").doubt()

@@ -114,14 +114,15 @@ def images_for_model(images, shape, dtype, takes_pixels=False):
         )
     if images.dtype.kind not in "uif":
         raise ValueError(f"images must be numbers (uint8 or float), got {images.dtype}.")
-    if not np.isfinite(images).all():
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
         bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
         raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
     if takes_pixels or ("int" in dtype and images.dtype.name != dtype):
         low, high, whole = images.min(), images.max(), np.array_equal(images, images.round())
-        if low < 0 or high > 255 or (high <= 1 and not whole):
+        top = 255 if takes_pixels else np.iinfo(dtype).max
+        if low < 0 or high > top or (high <= 1 and not whole):
             raise ValueError(
-                f"The model takes pixels in 0..255, got values from {low} to {high}. Pass "
+                f"The model takes pixels in 0..{top}, got values from {low} to {high}. Pass "
                 "raw pixels: the model normalizes them itself."
             )
     if "int" in dtype:

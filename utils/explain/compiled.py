@@ -11,6 +11,10 @@ from keras import ops
 
 from utils.explain.keras_graph import run_calls
 
+# Below 6e-5 a float16 loses digits, and the gradient of a mean over a large map lies there: it is
+# taken of so many times the score. A power of two changes no digit.
+SCALE = 1024.0
+
 
 def compile_forward(calls, image, wanted):
     """Compiles images -> values.
@@ -101,10 +105,10 @@ def compile_gradient(calls, image, explained, logits, score, hook, needs_gradien
         run_calls(behind, values)
         found = values[logits]
         found = ops.reshape(ops.cast(found, "float32"), (-1, math.prod(found.shape[1:])))
-        return ops.sum(score(found, targets, contrast)), found
+        return SCALE * ops.sum(score(found, targets, contrast)), found
 
     def weigh(activations, gradients):
-        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32"))
+        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32") / SCALE)
 
     backend = keras.backend.backend()
     if backend == "tensorflow":

@@ -119,7 +119,7 @@ def method_comparison(model, dataset, predictions, chosen):
         `utils.figures.style.Figure`.
     """
     images, names = dataset.x_test[chosen], dataset.class_names
-    second, first = predictions.probabilities[chosen].argsort(axis=1)[:, -2:].T
+    first, second = predictions.predicted[chosen], predictions.second[chosen]
     overlays = {
         name: _overlays(model, images, first, method=method)
         for method, name in METHOD_NAMES.items()

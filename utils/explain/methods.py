@@ -61,7 +61,7 @@ def eigen_cam(activations, gradients):
     flat = ops.reshape(activations, (shape[0], shape[1] * shape[2], shape[3]))
     u, s, _ = ops.svd(flat, full_matrices=False)
     first = u[..., 0] * s[..., :1]
-    first = first * ops.where(ops.sum(first, axis=-1, keepdims=True) < 0, -1.0, 1.0)
+    first = ops.where(ops.sum(first, axis=-1, keepdims=True) < 0, -first, first)
     return ops.reshape(first, (shape[0], shape[1], shape[2]))
 
 

@@ -83,14 +83,15 @@ class ScoreCAM:
         check_finite(logits)
         check_logits(self._head, logits)
         classes = np.where(wanted < 0, predicted_classes(logits), wanted)
-        activations = _in_batches(self._channels, images, few).astype("float32")
-        size = self._graph.input.shape[0] or min(size, activations.shape[-1])
+        channels = self._graph.specs[self._graph.find(self.layer)].shape[-1]
+        size = self._graph.input.shape[0] or min(size, channels)
         hidden = np.broadcast_to(self._hidden, images[:1].shape)
         start = self._probabilities(hidden, size)[0]
-        maps = [
-            self._map(image, channels, target, start[target], size)
-            for image, channels, target in zip(images, activations, classes)
-        ]
+        maps = []
+        for rows in np.split(np.arange(len(images)), range(few, len(images), few)):
+            activations = _in_batches(self._channels, images[rows], few).astype("float32")
+            for image, one, target in zip(images[rows], activations, classes[rows]):
+                maps.append(self._map(image, one, target, start[target], size))
         maps = np.stack(maps).astype("float32")
         if self._is_new:  # a layer may note something down while it is compiled
             self._state.update()
@@ -113,7 +114,8 @@ class ScoreCAM:
     def _probabilities(self, images, size):
         """Probabilities of two or more classes, float32 (n, classes)."""
         if "int" in self._graph.input.dtype:
-            images = np.rint(images).clip(0, 255)
+            limits = np.iinfo(self._graph.input.dtype)
+            images = np.rint(images).clip(limits.min, limits.max)
         logits = self._compute_logits(images.astype(self._graph.input.dtype), size)
         found = keras.ops.convert_to_numpy(LINKS[self._head.link](logits))
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found

@@ -33,6 +33,11 @@ class Predictions:
         return self.probabilities.argmax(axis=1)
 
     @property
+    def second(self):
+        """int64 (n,), the second most probable class of each image."""
+        return (-self.probabilities).argsort(axis=1, kind="stable")[:, 1]
+
+    @property
     def confidence(self):
         """float64 (n,), the probability of that class."""
         return self.probabilities.max(axis=1)
