@@ -11,10 +11,6 @@ from keras import ops
 
 from utils.explain.keras_graph import run_calls
 
-# Below 6e-5 a float16 loses digits, and the gradient of a mean over a large map lies there: it is
-# taken of so many times the score. A power of two changes no digit.
-SCALE = 1024.0
-
 
 def compile_forward(calls, image, wanted):
     """Compiles images -> values.
@@ -83,8 +79,10 @@ def compile_gradient(calls, image, explained, logits, score, hook, needs_gradien
         needs_gradient: bool, whether it uses the gradient.
 
     Returns:
-        Callable, NumPy images, targets and contrast (int64) to a list of two NumPy arrays,
-        float32: signed maps (n, h, w) and logits (n, classes). On TensorFlow and PyTorch it raises
+        Callable, NumPy images, targets and contrast (int64) and a scale (float32) to a list of two
+        NumPy arrays, float32: signed maps (n, h, w) and logits (n, classes). The gradient is taken
+        of the score times the scale, and divided by it in float32: a power of two changes no digit,
+        but keeps a small gradient in the range of a float16. On TensorFlow and PyTorch it raises
         `ValueError` where no gradient comes through; on JAX it is zero then.
     """
     trunk, behind, below = [], [], {explained}
@@ -100,15 +98,15 @@ def compile_gradient(calls, image, explained, logits, score, hook, needs_gradien
         run_calls(trunk, values)
         return values, values[explained]
 
-    def total(values, activations, targets, contrast):
+    def total(values, activations, targets, contrast, scale):
         values = values | {explained: activations}
         run_calls(behind, values)
         found = values[logits]
         found = ops.reshape(ops.cast(found, "float32"), (-1, math.prod(found.shape[1:])))
-        return SCALE * ops.sum(score(found, targets, contrast)), found
+        return scale * ops.sum(score(found, targets, contrast)), found
 
-    def weigh(activations, gradients):
-        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32") / SCALE)
+    def weigh(activations, gradients, scale):
+        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32") / scale)
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -137,19 +135,19 @@ def _on_tensorflow(image, activate, total, weigh, needs_gradient):
     image_spec = tf.TensorSpec(image.shape, image.dtype)
     class_spec = tf.TensorSpec([None], "int64")
 
-    @tf.function(input_signature=[image_spec, class_spec, class_spec])
-    def explain(images, targets, contrast):
+    @tf.function(input_signature=[image_spec, class_spec, class_spec, tf.TensorSpec([], "float32")])
+    def explain(images, targets, contrast, scale):
         # No update of a state, and no loss of a regularizer, may be left in the user's layers.
         with keras.StatelessScope():
             values, activations = activate(images)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(activations)
-                score, logits = total(values, activations, targets, contrast)
+                score, logits = total(values, activations, targets, contrast, scale)
             gradients = tape.gradient(score, activations)
             if gradients is None:
                 stopped.append(True)
                 gradients = tf.zeros_like(activations)
-            return weigh(activations, gradients), logits
+            return weigh(activations, gradients, scale), logits
 
     def run(*arguments):
         found = explain(*arguments)
@@ -164,15 +162,15 @@ def _on_jax(variables, activate, total, weigh):
     import jax
 
     @jax.jit
-    def explain(state, images, targets, contrast):
+    def explain(state, images, targets, contrast, scale):
         with keras.StatelessScope(zip(variables, state)):
             values, activations = activate(images)
 
             def score(activations):
-                return total(values, activations, targets, contrast)
+                return total(values, activations, targets, contrast, scale)
 
             gradients, logits = jax.grad(score, has_aux=True)(activations)
-            return weigh(activations, gradients), logits
+            return weigh(activations, gradients, scale), logits
 
     return lambda *arguments: jax.device_get(explain([v.value for v in variables], *arguments))
 
@@ -181,13 +179,13 @@ def _on_torch(activate, total, weigh, needs_gradient):
     import torch
 
     def explain(*arguments):
-        images, targets, contrast = map(ops.convert_to_tensor, arguments)
+        images, targets, contrast, scale = map(ops.convert_to_tensor, arguments)
         with keras.StatelessScope():
             with torch.no_grad():
                 values, activations = activate(images)
             with torch.enable_grad():
                 activations = activations.detach().requires_grad_()
-                score, logits = total(values, activations, targets, contrast)
+                score, logits = total(values, activations, targets, contrast, scale)
                 gradients = None
                 if score.requires_grad:
                     (gradients,) = torch.autograd.grad(score, activations, allow_unused=True)
@@ -195,7 +193,7 @@ def _on_torch(activate, total, weigh, needs_gradient):
                 if needs_gradient:
                     _refuse_stopped()
                 gradients = torch.zeros_like(activations)
-            maps = weigh(activations, gradients)
+            maps = weigh(activations, gradients, scale)
         return [ops.convert_to_numpy(tensor.detach()) for tensor in (maps, logits)]
 
     return explain

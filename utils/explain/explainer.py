@@ -20,6 +20,9 @@ from utils.explain.logits import check_logits, find_logits
 from utils.explain.methods import HOOKS
 from utils.out_of_memory import batches_of
 
+# Below 6e-5 a float16 loses digits, and there lies the gradient of a mean over a large map.
+_SCALE = np.float32(1024)
+
 
 class GradCAM:
     """Grad-CAM, or a method like it, of one model at one layer, compiled once.
@@ -98,7 +101,7 @@ class GradCAM:
         size = self._graph.input.shape[0] or -(-len(images) // batches)
         with batches_of(size, fewer_images):
             parts = [
-                self._explain(images[rows], wanted[rows], against[rows])
+                self._maps_and_logits(images[rows], wanted[rows], against[rows])
                 for rows in fixed_batches(len(images), size)
             ]
         if self._is_new:  # a layer may note something down while it is compiled
@@ -110,6 +113,13 @@ class GradCAM:
         maps = maps if signed else np.maximum(maps, 0)
         chosen = np.where(wanted < 0, predicted_classes(logits), wanted)
         return Explanation(maps, logits, np.full(len(images), -1) if self._score else chosen)
+
+    def _maps_and_logits(self, *batch):
+        """Of a batch, with gradients scaled up; as they are where a float16 has no room for that."""
+        maps, logits = self._explain(*batch, _SCALE)
+        if np.isfinite(logits).all() and not np.isfinite(maps).all():
+            return self._explain(*batch, np.float32(1))
+        return maps, logits
 
 
 def _beside_each_other(methods):
