@@ -115,7 +115,7 @@ class GradCAM:
         return Explanation(maps, logits, np.full(len(images), -1) if self._score else chosen)
 
     def _maps_and_logits(self, *batch):
-        """Of a batch, with gradients scaled up; as they are where a float16 has no room for that."""
+        """Those of a batch, from scaled gradients, or plain ones where a float16 has no room."""
         maps, logits = self._explain(*batch, _SCALE)
         if np.isfinite(logits).all() and not np.isfinite(maps).all():
             return self._explain(*batch, np.float32(1))
