@@ -4,7 +4,6 @@ Selenium or Playwright would do the same and cost 10 to 45 MB and a driver that 
 the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/) takes one WebSocket.
 """
 
-import base64
 import contextlib
 import functools
 import hashlib
@@ -166,11 +165,6 @@ class Browser:
             if rule["impact"] in ("serious", "critical")
             for node in rule["nodes"]
         ]
-
-    def screenshot(self, path, whole=False):
-        """Saves what the window shows, or the whole page, as PNG."""
-        picture = self.send("Page.captureScreenshot", captureBeyondViewport=whole)
-        Path(path).write_bytes(base64.b64decode(picture["data"]))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def test_the_cascade_starts_where_a_map_is_compared_with_itself():
     draws = np.stack([falling + 0.1, falling - 0.1])
     randomization = Randomization(LAYERS, np.repeat(draws[..., None], 4, axis=2))
     figure = plot_faithfulness({"Grad-CAM": curves()}, randomization)
-    *thin, thick, zero = figure.axes[2].lines
+    *thin, thick, _ = figure.axes[2].lines  # the last one marks zero
     for line, values in zip([*thin, thick], [*draws, falling], strict=True):
         np.testing.assert_allclose(line.get_ydata(), [1, *values])
     assert figure.axes[2].get_xticklabels()[0].get_text() == "none"

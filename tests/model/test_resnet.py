@@ -230,3 +230,7 @@ def test_the_network_does_not_depend_on_settings_of_keras(setting):
     for theirs, ours in zip(expected, found, strict=True):
         assert ours.shape == (2, 10) and ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_head_sees_the_whole_of_a_wide_image():
+    assert stage_table(resnet_v2(11, input_shape=(32, 64, 3)))[-1].receptive_field >= 64

@@ -247,3 +247,10 @@ def test_seed_triangle_reproduces_the_log_to_the_last_digit():
 def test_seed_triangle_refuses_a_negative_epoch():
     with pytest.raises(ValueError, match="epoch=-1"):
         seed_triangle(-1)
+
+
+@pytest.mark.parametrize("share", np.arange(1, 100) / 100)
+def test_stairs_fall_at_the_whole_step_of_their_share(share):
+    drop = round(share * 100)
+    before, at = step_decay([drop - 1, drop], 100, 1.0, milestones=(share,))
+    assert (before, at) == (1.0, 0.1)

@@ -49,9 +49,10 @@ def resnet_v2(
         name: optional name of the model, by default `"resnet{depth}v2"`.
 
     Returns:
-        A functional `keras.Model`: pixels (batch, height, width, channels), uint8 (or float in
-        0..255), to logits (batch, num_classes), float32. `"last_relu"` is the last activation
-        after the last Add; its map is 4 times smaller than the image on each side.
+        A functional `keras.Model`: pixels (batch, height, width, channels), uint8 (of
+        floats in 0..255 the fractions are cut off), to logits (batch, num_classes), float32.
+        `"last_relu"` is the last activation after the last Add; its map is 4 times smaller than the
+        image on each side.
 
     Raises:
         ValueError: on a depth that is not 9n + 2 or an argument outside its range.
@@ -196,8 +197,8 @@ def stage_table(model):
             )
         )
     # Pooling over the whole map joins what all its positions see.
-    height = model.inputs[0].shape[1]
-    rows[-1] = rows[-1]._replace(receptive_field=field + height - jump)
+    longer = max(model.inputs[0].shape[1:3])
+    rows[-1] = rows[-1]._replace(receptive_field=field + longer - jump)
     return rows
 
 

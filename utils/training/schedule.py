@@ -198,7 +198,8 @@ def step_decay(step, total_steps, initial, milestones=(0.5, 0.75), factor=0.1):
             f"Received milestones={milestones.tolist()}; they are shares of the run, rising "
             "between 0 and 1."
         )
-    passed = np.searchsorted(milestones * total_steps, np.asarray(step), side="right")
+    drops = np.round(milestones * total_steps, 6)  # 0.55 of 100 is 55.00000000000001
+    passed = np.searchsorted(drops, np.asarray(step), side="right")
     lr = initial * factor ** passed.astype(np.float64)
     return lr if lr.ndim else lr.item()
 
