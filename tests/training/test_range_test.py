@@ -239,6 +239,22 @@ def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_recorded(value):
     assert np.array_equal(model.get_weights()[0], [[1.0]])
 
 
+@pytest.mark.parametrize(
+    ("options", "doubt", "remedy"),
+    [
+        ({"num_steps": 15}, r"last point judged, 0\.164, .* reach up to 10\. Use", "num_steps"),
+        ({"num_steps": 60, "end_lr": 0.01}, r"end of the sweep, at 0\.01\. Raise", "end_lr"),
+    ],
+)
+def test_what_a_doubt_advises_takes_it_away(options, doubt, remedy):
+    """The loss is lowest at a learning rate of about 1, and behind it explodes."""
+    x, y = (np.concatenate(parts) for parts in zip(*PAIRS))
+    said = range_test(linear_model(), [(x, y)], **options).doubt()
+    assert re.search(doubt, said)
+    better = int(re.search(r"such as (\d+)", said)[1]) if remedy == "num_steps" else 10.0
+    assert range_test(linear_model(), [(x, y)], **options | {remedy: better}).doubt() == ""
+
+
 class Pairs(keras.utils.PyDataset):
     def __len__(self):
         return 4
