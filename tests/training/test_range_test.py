@@ -1,6 +1,7 @@
 """Range test against theory, and a model left alone."""
 # ruff: noqa: NPY002 - the global random state is what must be restored
 
+import itertools
 import math
 import random
 import re
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from utils.training.batch_source import checked
 from utils.training.optimizer import OneCycleSGD, ScheduleTable
 from utils.training.range_test import _trial_model, range_test
 
@@ -226,17 +228,57 @@ def test_a_loss_below_zero_does_not_look_like_divergence(offset):
 def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_recorded(value):
     x, y = np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
     model = quadratic(1.0, keras.optimizers.SGD(0.1))
-    result = range_test(model, [(x, y)] * 7 + [(x * value, y)], num_steps=20, end_lr=1.0)
+    if math.isnan(value):
+        model.compile(model.optimizer, loss=lambda y, p: keras.ops.mean(p**2 - p**2 * y / 2))
+    large = (x * 1e30, y)  # its square is infinite, and infinity less infinity NaN
+    result = range_test(model, [(x, y)] * 7 + [large], num_steps=20, end_lr=1.0)
     assert len(result.lr) == len(result.loss) == len(result.smoothed) == 7
-    word = "NaN" if math.isnan(value) else "(NaN|infinite)"
     # 1e-4 x (1 / 1e-4)^(7 / 19) = 0.00298
-    expected = rf"loss is {word} at learning rate 0\.00298 \(step 7 of 20\)\."
-    assert re.fullmatch(expected, result.stopped_because)
+    word = "NaN" if math.isnan(value) else "infinite"
+    expected = f"loss is {word} at learning rate 0.00298 (step 7 of 20)."
+    assert result.stopped_because == expected
     with pytest.raises(ValueError, match=r"learning rate 0\.0001 .*Check the inputs, or lower"):
-        range_test(model, [(x * 1e30, y)], num_steps=20)
-    with pytest.raises(ValueError, match="inputs hold NaN or infinite values"):
-        range_test(model, [(x * value, y)], num_steps=20)
+        range_test(model, [large], num_steps=20)
     assert np.array_equal(model.get_weights()[0], [[1.0]])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("place", ["the batch of step 2", "held_out batch 0"])
+def test_data_that_are_not_finite_are_named_and_no_learning_rate_is_blamed(value, part, place):
+    broken = [np.array(one) for one in PAIRS[2]]
+    broken[part][3] = value
+    x, y = broken
+    given = [*PAIRS[:2], (x, y)], [(x, y)]
+    training, held_out = (given[0], None) if "step" in place else (PAIRS, given[1])
+    words = f"The {('inputs', 'targets')[part]} of {place} hold NaN or infinite values"
+    model = linear_model()
+    before = state_of(model)
+    with pytest.raises(ValueError, match=words) as error:
+        range_test(model, training, num_steps=11, end_lr=0.1, held_out=held_out)
+    assert_same_state(before, state_of(model))
+    names = {"np": np, "x": x, "y": y}
+    exec(str(error.value).partition("out: ")[2].rstrip("."), names)  # what it advises
+    mended = (names["x"], names["y"])
+    assert len(mended[0]) == len(mended[1]) == 7
+    range_test(model, [mended], num_steps=11, end_lr=0.1, held_out=[mended])
+
+
+def test_inputs_that_are_not_finite_are_found_behind_a_layer_that_hides_them():
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Lambda(lambda x: keras.ops.where(x > 0, x, 0 * keras.ops.ones_like(x)))
+    model = keras.Model(inputs, keras.layers.Dense(1)(hidden(inputs)))
+    model.compile("sgd", "mse")
+    broken = (PAIRS[1][0] * math.nan, PAIRS[1][1])
+    assert np.isfinite(model.evaluate(*broken, verbose=0))
+    with pytest.raises(ValueError, match="inputs of the batch of step 1 hold NaN"):
+        range_test(model, [PAIRS[0], broken], num_steps=11)
+
+
+def test_weights_of_samples_that_are_not_finite_are_named():
+    batch = (*PAIRS[0], np.full(8, math.nan, "float32"))
+    with pytest.raises(ValueError, match="The sample weights of the batch of step 0 hold NaN"):
+        range_test(linear_model(), [batch], num_steps=11)
 
 
 @pytest.mark.parametrize(
@@ -346,18 +388,73 @@ def test_models_it_cannot_test():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match=r"not compiled; call model\.compile"):
         range_test(model, ONES)
-    unbuilt = keras.Sequential([keras.layers.Dense(1)])
-    unbuilt.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="0 fixed inputs and 0 outputs; use a functional"):
-        range_test(unbuilt, ONES)
-
-
-def test_a_model_with_several_inputs_is_refused():
     first, second = keras.Input((1,)), keras.Input((1,))
     model = keras.Model([first, second], keras.layers.Add()([first, second]))
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="2 fixed inputs and 1 outputs"):
+    with pytest.raises(ValueError, match="2 inputs and 1 outputs; use a model with one of each"):
         range_test(model, ONES)
+
+
+class Subclass(keras.Model):
+    """With a weight that no layer has: it counts only where the model itself is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.Dense(1)
+        self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+
+    def call(self, x):
+        return self.factor * self.inner(x)
+
+
+class Doubled(keras.Model):
+    """Its graph has one layer; what its `call` adds is not in it."""
+
+    def __init__(self):
+        inputs = keras.Input((2,))
+        super().__init__(inputs, keras.layers.Dense(1)(inputs))
+
+    def call(self, x):
+        return 2 * self.layers[-1](x)
+
+
+def two_outputs():
+    inputs = keras.Input((2,))
+    return keras.Model(inputs, [keras.layers.Dense(1)(inputs), keras.layers.Dense(3)(inputs)])
+
+
+@pytest.mark.parametrize(
+    ("make", "loss", "words", "found"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(1)]), "mse", "has not been built", "model"),
+        (Subclass, "mse", "has a call of its own", "functional"),
+        (Doubled, "mse", "has a call of its own", "functional"),
+        (two_outputs, ["mse", "mae"], "1 inputs and 2 outputs", "first"),
+        (lambda: keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), None, "no", "model"),
+    ],
+)
+def test_the_line_that_an_error_of_a_model_advises_makes_it_one_that_can_be_tested(
+    make, loss, words, found
+):
+    model = make()
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=words if loss else "compiled without a loss") as error:
+        range_test(model, PAIRS, num_steps=11)
+    names = {"keras": keras, "model": model, "x": PAIRS[0][0], "loss": "mse"}
+    line = re.search(
+        r"((inputs|first) = |model\.(build|compile)\().*?\)(?=\.$| with )", str(error.value)
+    )
+    exec(line[0], names)
+    tested = names[found]
+    before = [np.array(w) for w in tested.get_weights()]
+    losses = range_test(tested, PAIRS, num_steps=11, start_lr=0.01, end_lr=0.1).loss
+    for old, new in zip(before, tested.get_weights(), strict=True):
+        assert np.array_equal(old, new)
+    assert len(set(losses.tolist())) == 11
+    if isinstance(model, (Subclass, Doubled)):
+        x, y = PAIRS[0]
+        expected = np.mean((keras.ops.convert_to_numpy(model(x)) - y) ** 2)
+        assert losses[0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["train_step", "compute_loss"])
@@ -440,11 +537,7 @@ X, Y = PAIRS[0]
 @pytest.mark.parametrize(
     ("batches", "words"),
     [
-        (X, r"Received arrays as batches; pass batches of them, such as .*Batches\("),
-        ((X, Y), "Received arrays as batches"),
-        ({"x": X, "y": Y}, "Received a dictionary as batches"),
-        ([{"x": X, "y": Y}], r"A batch is a dict; it must be \(x, y\)"),
-        ([(X, {"scores": Y})], "holds a dictionary"),
+        (X, "Received arrays as batches"),
         ([(X,)], "A batch is a tuple"),
         ([(X[0], Y[0])], r"inputs of shape \(2,\), the model takes \(None, 2\).*batch\(128\)"),
         ([(X[:, :1], Y)], r"inputs of shape \(8, 1\)"),
@@ -458,9 +551,199 @@ def test_batches_of_another_form_are_refused(batches, words):
     assert_same_state(before, state_of(model))
 
 
-def test_held_out_batches_that_can_be_read_only_once_are_refused():
-    with pytest.raises(ValueError, match="can be read only once; pass a list"):
-        range_test(linear_model(), PAIRS, num_steps=11, held_out=iter(PAIRS))
+OPTIONS = {"num_steps": 11, "start_lr": 0.01, "end_lr": 0.1}
+
+
+def losses_of(batches, held_out=None):
+    model = linear_model()
+    model.compile("sgd", "mse", run_eagerly=True)  # compiling would take most of the time
+    return range_test(model, batches, held_out=held_out, **OPTIONS).loss
+
+
+@pytest.mark.parametrize("kind", ["arrays", "a dictionary"])
+@pytest.mark.parametrize("name", ["batches", "held_out"])
+def test_what_an_error_of_arrays_advises_makes_batches_of_any_arrays(kind, name):
+    """Floats with targets that are no whole numbers, which `Batches` does not take."""
+    x, y = RNG.normal(size=(300, 2)).astype("float32"), RNG.normal(size=(300, 1))
+    given = (x, y) if kind == "arrays" else {"x": x, "y": y}
+    with pytest.raises(ValueError, match=f"Received {kind} as {name}; pass") as error:
+        losses_of(**{"batches": PAIRS} | {name: given})
+    batches = eval(re.search(r"\[\(x.*\)\]", str(error.value))[0], {"x": x, "y": y})
+    assert [len(part) for part, _ in batches] == [128, 128, 44]
+    assert ("Shuffle x and y" in str(error.value)) == (name == "batches")
+    expected = [(x[:128], y[:128]), (x[128:256], y[128:256]), (x[256:], y[256:])]
+    found, wanted = (losses_of(**{"batches": PAIRS} | {name: one}) for one in (batches, expected))
+    assert np.array_equal(found, wanted)
+
+
+def in_dictionaries(whole):
+    """Batches as dictionaries, or with their inputs in one; and the words of the error."""
+    if whole:
+        return [{"x": x, "y": y} for x, y in PAIRS], r"A batch is a dict; .* keys are \['x', 'y'\]"
+    return [
+        ({"x": x, "id": y}, y) for x, y in PAIRS
+    ], r"holds a dictionary.* keys are \['x', 'id'\]"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("form", ["list", "tf.data"])
+def test_what_an_error_of_dictionaries_advises_takes_the_arrays_out(whole, form):
+    batches, words = in_dictionaries(whole)
+    if form == "tf.data":
+        tf = pytest.importorskip("tensorflow")
+        examples = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+        batches = tf.data.Dataset.from_tensor_slices(examples).batch(8)
+    with pytest.raises(ValueError, match=words) as error:
+        losses_of(batches)
+    by_map, by_loop = re.search(
+        r"by (\.map\(.*\)), otherwise by (\[.*\])", str(error.value)
+    ).groups()
+    advised = f"batches{by_map}" if form == "tf.data" else by_loop
+    found = losses_of(eval(advised, {"batches": batches}))
+    np.testing.assert_allclose(found, losses_of(PAIRS), rtol=1e-6)
+
+
+class Foreign:
+    """A tensor of another library: `numpy` knows neither its type nor how to read it at once."""
+
+    dtype = "foreign.float32"
+
+    def __init__(self, array, taken=False):
+        self.array, self.taken = array, taken
+        self.shape, self.ndim = array.shape, array.ndim
+
+    def __array__(self, *args, **kwargs):
+        if not self.taken:
+            raise TypeError("can't convert: call detach and cpu first")
+        return self.array
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return Foreign(self.array, taken=True)
+
+
+FORMS = {
+    "lists": lambda x, y: [x.tolist(), y.tolist()],
+    "tensors of another library": lambda x, y: (Foreign(x), Foreign(y)),
+    "own tensors": lambda x, y: tuple(map(keras.ops.convert_to_tensor, (x, y))),
+    "one array in a list": lambda x, y: ([x], [y]),
+    "one array in a dictionary": lambda x, y: ({"x": x}, {"y": y}),
+    "weights of samples": lambda x, y: (x, y, [1.0] * len(x)),
+    "no weights of samples": lambda x, y: (x, y, None),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_batches_of_any_arrays_count_alike(form):
+    batches = [FORMS[form](x, y.astype("float32")) for x, y in PAIRS]
+    np.testing.assert_allclose(
+        losses_of(batches, held_out=batches[:1]), losses_of(PAIRS, held_out=PAIRS[:1]), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["numpy", "own"])
+def test_what_keras_takes_is_handed_on_uncopied(kind):
+    x, y = PAIRS[0] if kind == "numpy" else map(keras.ops.convert_to_tensor, PAIRS[0])
+    taken = checked([x, y], linear_model(), "the batch")
+    assert type(taken) is tuple and taken[0] is x and taken[1] is y
+
+
+def test_a_data_loader_of_pytorch_is_read_on_every_backend():
+    torch = pytest.importorskip("torch")
+    x, y = (torch.tensor(np.concatenate(parts)).float() for parts in zip(*PAIRS))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8)
+    expected = losses_of(PAIRS, held_out=PAIRS)
+    np.testing.assert_allclose(losses_of(loader, held_out=loader), expected, rtol=1e-5)
+
+
+class Counted:
+    """Knows its length and not how to end, as the data sets of PyTorch."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        assert index < 4, "read beyond its end"
+        return PAIRS[index]
+
+
+class Uncounted(Counted):
+    """Ends as sequences of old did: by an IndexError."""
+
+    __len__ = None
+
+    def __getitem__(self, index):
+        return PAIRS[index]
+
+
+READ_AGAIN = {
+    "PyDataset": Pairs,
+    "counted": Counted,
+    "uncounted": Uncounted,
+    "generator": lambda: iter(PAIRS),
+}
+
+
+@pytest.mark.parametrize("form", READ_AGAIN)
+def test_held_out_batches_are_read_after_every_step_whatever_holds_them(form):
+    expected = losses_of(PAIRS, held_out=PAIRS)
+    assert len(set(expected.tolist())) == 11
+    assert np.array_equal(losses_of(PAIRS, held_out=READ_AGAIN[form]()), expected)
+
+
+@pytest.mark.parametrize("form", ["counted", "uncounted"])
+def test_batches_with_an_index_alone_are_begun_again(form):
+    assert np.array_equal(losses_of(READ_AGAIN[form]()), losses_of(PAIRS))
+
+
+class EndlessPairs(Pairs):
+    __len__ = None  # Keras asks for a length only where `num_batches` is not given
+    num_batches = None
+
+
+class EndlessList(Uncounted):
+    def __getitem__(self, index):
+        return PAIRS[index % 4]
+
+
+def endless_data(unknown=False):
+    tf = pytest.importorskip("tensorflow")
+    if unknown:
+        return tf.data.Dataset.from_generator(
+            lambda: itertools.cycle(PAIRS),
+            output_signature=(tf.TensorSpec((8, 2)), tf.TensorSpec((8, 1), "float64")),
+        )
+    x, y = (np.concatenate(parts) for parts in zip(*PAIRS))
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(8).repeat()
+
+
+ENDLESS = {
+    "tf.data": (endless_data, "never ends"),
+    "tf.data of a generator": (lambda: endless_data(unknown=True), "is long"),
+    "generator": (lambda: itertools.cycle(PAIRS), "is long"),
+    "index": (EndlessList, "is long"),
+    "PyDataset": (EndlessPairs, "never ends"),
+    "long list": (lambda: PAIRS * 251, "is long"),
+}
+
+
+@pytest.mark.parametrize("form", ENDLESS)
+def test_held_out_batches_without_end_are_refused_and_some_of_them_taken(form):
+    make, words = ENDLESS[form]
+    with pytest.raises(ValueError, match=f"held_out that {words}: .* at most 1,000") as error:
+        losses_of(PAIRS, make())
+    names = {"itertools": itertools, "held_out": make()}
+    exec(re.search(r"held_out=.*\)(?=\.)", str(error.value))[0], names)
+    assert len(names["held_out"]) == 10
+    found, expected = (losses_of(PAIRS, one) for one in (names["held_out"], (PAIRS * 3)[:10]))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ENDLESS)
+def test_batches_without_end_are_read_for_as_many_steps_as_there_are(form):
+    np.testing.assert_allclose(losses_of(ENDLESS[form][0]()), losses_of(PAIRS), rtol=1e-6)
 
 
 def test_a_loss_given_by_the_name_of_the_output_is_found():
