@@ -196,6 +196,12 @@ def test_a_loss_that_turns_behind_the_last_point_judged_is_not_said_to_fall_unti
         )
 
 
+def test_a_rise_at_the_very_end_counts_although_it_ends_below_the_last_point_judged():
+    lr, smoothed = np.geomspace(1e-4, 10, 15), np.linspace(3.0, 1.0, 15) ** 3
+    smoothed[-1] = smoothed[-2] + 2
+    assert smoothed[-1] < smoothed[9] and "Use more steps" in curve(smoothed, lr).doubt()
+
+
 def test_five_points_behind_the_lowest_loss_are_no_doubt_within_the_margin_of_the_peak():
     """At 100 steps of 1e-4 to 10 they are a factor of 1.8; the peak keeps one of 3.16."""
     lr = np.geomspace(1e-4, 10, 100)

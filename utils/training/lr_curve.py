@@ -150,7 +150,8 @@ class RangeTestResult:
                 "curve is flat or noisy. Use more steps, larger batches or another range."
             )
         if lowest == len(smoothed) - 1:
-            rise = self.smoothed[-5:].max() - smoothed[lowest]
+            behind = self.smoothed[-6:]
+            rise = (behind - np.minimum.accumulate(behind)).max()
             if len(self.lr) == self.num_steps and rise <= _CLEAR_FALL * left:
                 return (
                     "The smoothed loss does not rise again before the end of the sweep, at "
