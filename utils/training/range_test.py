@@ -56,12 +56,11 @@ def range_test(
         sweep: "exponential" (equal factors) or "linear" (equal differences).
         beta: float in [0, 1), of the exponential mean; 0 does not smooth.
         stop_factor: float > 1; stop once the smoothed loss is this many times its lowest value.
-        held_out: at most 1,000 batches, which can be of all these forms (what has no index is
-            read once, into memory): judge every learning
-            rate by the loss on these batches after its step, without augmentation and dropout,
-            rather than by the loss of the step's own batch. Calmer, and a forward pass of all of
-            them a step dearer. Batch normalization takes its moving averages there, which need a
-            few steps to follow: not for a network that has just been built.
+        held_out: at most 1,000 batches in any of these forms; what has no index is read once, into
+            memory. Judge every learning rate by the loss on them after its step, without
+            augmentation and dropout, rather than by the loss of the step's own batch. Calmer, and a
+            forward pass of all of them a step dearer. Batch normalization takes its moving averages
+            there, which need a few steps to follow: not for a network that has just been built.
 
     Returns:
         `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and
