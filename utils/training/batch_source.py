@@ -48,10 +48,11 @@ def held_out_batches(batches):
     if not count:
         raise ValueError("Received held_out without a batch; pass at least one, or None.")
     if count > _MOST_HELD_OUT:
+        kind = "without end" if count == math.inf else "that is too long"
         raise ValueError(
-            f"Received held_out that {'never ends' if count == math.inf else 'is long'}: all of it "
-            f"is read after every step, so at most {_MOST_HELD_OUT:,} batches are taken. Pass some "
-            "of them, such as held_out=list(itertools.islice(held_out, 10))."
+            f"Received held_out {kind}: it is read after every step, so at most "
+            f"{_MOST_HELD_OUT:,} batches are taken. Pass some of them, such as "
+            "held_out=list(itertools.islice(held_out, 10))."
         )
     return batches
 
@@ -60,7 +61,7 @@ def _count(batches):
     """How many batches there are: infinity where they never end, None where nobody knows."""
     if isinstance(batches, keras.utils.PyDataset):
         return math.inf if batches.num_batches is None else batches.num_batches
-    if hasattr(batches, "cardinality"):  # tf.data
+    if hasattr(batches, "as_numpy_iterator"):  # tf.data
         count = int(batches.cardinality())
         return {-1: math.inf, -2: None}.get(count, count)
     try:

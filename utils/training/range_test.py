@@ -69,8 +69,8 @@ def range_test(
     Raises:
         ValueError: for settings outside these limits, a model that is not compiled with a loss,
             not functional or has a training step of its own, batches that end too early, none or
-            too many that are held out, inputs or a first loss that are not finite, and targets or
-            sample weights that are not where the loss is not.
+            too many that are held out, inputs or a first loss that are not finite, or such targets
+            or sample weights where they spoil the loss.
     """
     _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
     batches = readable(batches, "batches")
