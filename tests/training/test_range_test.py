@@ -1,8 +1,6 @@
 """Range test against theory, and a model left alone."""
 # ruff: noqa: NPY002 - the global random state is what must be restored
 
-import functools
-import itertools
 import math
 import random
 import re
@@ -11,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from utils.training.batch_source import checked
 from utils.training.optimizer import OneCycleSGD, ScheduleTable
 from utils.training.range_test import _trial_model, range_test
 
@@ -298,14 +295,6 @@ def test_what_a_doubt_advises_takes_it_away(options, doubt, remedy):
     assert range_test(linear_model(), [(x, y)], **options | {remedy: better}).doubt() == ""
 
 
-class Pairs(keras.utils.PyDataset):
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return PAIRS[index % 4]
-
-
 def test_held_out_loss_is_that_of_the_updated_network_on_all_held_out_samples():
     """Compared with training by hand; the held-out batches have unequal sizes."""
     held_out = [(PAIRS[2][0][:3], PAIRS[2][1][:3]), PAIRS[3]]
@@ -334,22 +323,6 @@ def test_held_out_batches_do_not_move_the_batch_norm_statistics():
     assert_same_state(before, state_of(model))
     with pytest.raises(ValueError, match="held_out without a batch"):
         range_test(model, BATCHES, held_out=[])
-
-
-def test_batches_are_begun_again_when_they_can_be():
-    model = linear_model()
-    options = {"num_steps": 11, "end_lr": 0.1}
-    expected = range_test(model, PAIRS, **options).loss
-    assert len(set(expected.tolist())) == 11
-    assert np.array_equal(range_test(model, Pairs(), **options).loss, expected)
-    endless = (PAIRS[i % 4] for i in range(1000))
-    assert np.array_equal(range_test(model, endless, **options).loss, expected)
-
-
-@pytest.mark.parametrize(("batches", "count"), [(iter(PAIRS), 4), ([], 0)])
-def test_batches_that_end_too_early(batches, count):
-    with pytest.raises(ValueError, match=f"ended after {count} of 11 steps"):
-        range_test(linear_model(), batches, num_steps=11)
 
 
 def test_float16_loss_scaling_and_adam():
@@ -519,237 +492,6 @@ def test_without_memory_the_batches_that_were_too_large_are_named(monkeypatch, s
     )
     with pytest.raises(ValueError, match=words):
         range_test(linear_model(), PAIRS, num_steps=11, held_out=PAIRS)
-
-
-# --- forms that Keras users pass -----------------------------------------------------------------
-
-
-def test_a_tf_data_set_is_read_like_a_list_of_its_batches():
-    tf = pytest.importorskip("tensorflow")
-    x, y = (np.concatenate(parts).astype("float32") for parts in zip(*PAIRS))
-    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
-    options = {"num_steps": 11, "end_lr": 0.1}
-    expected = range_test(linear_model(), PAIRS, held_out=PAIRS[:1], **options)
-    found = range_test(linear_model(), stream, held_out=stream.take(1), **options)
-    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
-
-
-X, Y = PAIRS[0]
-
-
-@pytest.mark.parametrize(
-    ("batches", "words"),
-    [
-        (X, "Received arrays as batches"),
-        ([(X,)], "A batch is a tuple"),
-        ([(X[0], Y[0])], r"inputs of shape \(2,\), the model takes \(None, 2\).*batch\(128\)"),
-        ([(X[:, :1], Y)], r"inputs of shape \(8, 1\)"),
-    ],
-)
-def test_batches_of_another_form_are_refused(batches, words):
-    model = linear_model()
-    before = state_of(model)
-    with pytest.raises(ValueError, match=words):
-        range_test(model, batches, num_steps=11)
-    assert_same_state(before, state_of(model))
-
-
-OPTIONS = {"num_steps": 11, "start_lr": 0.01, "end_lr": 0.1}
-
-
-def losses_of(batches, held_out=None):
-    return range_test(linear_model(), batches, held_out=held_out, **OPTIONS).loss
-
-
-@functools.cache
-def plain_losses(held_out=0):
-    """Those of a list of pairs of arrays; `held_out` is how many batches, in the same order."""
-    return losses_of(PAIRS, [PAIRS[i % 4] for i in range(held_out)] or None)
-
-
-@pytest.mark.parametrize("kind", ["arrays", "a dictionary"])
-@pytest.mark.parametrize("name", ["batches", "held_out"])
-def test_what_an_error_of_arrays_advises_makes_batches_of_any_arrays(kind, name):
-    """Floats with targets that are no whole numbers, which `Batches` does not take."""
-    x, y = RNG.normal(size=(300, 2)).astype("float32"), RNG.normal(size=(300, 1))
-    given = (x, y) if kind == "arrays" else {"x": x, "y": y}
-    with pytest.raises(ValueError, match=f"Received {kind} as {name}; pass") as error:
-        losses_of(**{"batches": PAIRS} | {name: given})
-    batches = eval(re.search(r"\[\(x.*\)\]", str(error.value))[0], {"x": x, "y": y})
-    assert [len(part) for part, _ in batches] == [128, 128, 44]
-    assert ("Shuffle x and y" in str(error.value)) == (name == "batches")
-    expected = [(x[:128], y[:128]), (x[128:256], y[128:256]), (x[256:], y[256:])]
-    found, wanted = (losses_of(**{"batches": PAIRS} | {name: one}) for one in (batches, expected))
-    assert np.array_equal(found, wanted)
-
-
-def in_dictionaries(whole):
-    """Batches as dictionaries, or with their inputs in one; and the words of the error."""
-    if whole:
-        return [{"x": x, "y": y} for x, y in PAIRS], r"A batch is a dict; .* keys are \['x', 'y'\]"
-    return [
-        ({"x": x, "id": y}, y) for x, y in PAIRS
-    ], r"holds a dictionary.* keys are \['x', 'id'\]"
-
-
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("form", ["list", "tf.data"])
-def test_what_an_error_of_dictionaries_advises_takes_the_arrays_out(whole, form):
-    batches, words = in_dictionaries(whole)
-    if form == "tf.data":
-        tf = pytest.importorskip("tensorflow")
-        examples = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
-        batches = tf.data.Dataset.from_tensor_slices(examples).batch(8)
-    with pytest.raises(ValueError, match=words) as error:
-        losses_of(batches)
-    by_map, by_loop = re.search(
-        r"by (\.map\(.*\)), otherwise by (\[.*\])", str(error.value)
-    ).groups()
-    advised = f"batches{by_map}" if form == "tf.data" else by_loop
-    found = losses_of(eval(advised, {"batches": batches}))
-    np.testing.assert_allclose(found, plain_losses(), rtol=1e-6)
-
-
-class Foreign:
-    """A tensor of another library: `numpy` knows neither its type nor how to read it at once."""
-
-    dtype = "foreign.float32"
-
-    def __init__(self, array, taken=False):
-        self.array, self.taken = array, taken
-        self.shape, self.ndim = array.shape, array.ndim
-
-    def __array__(self, *args, **kwargs):
-        if not self.taken:
-            raise TypeError("can't convert: call detach and cpu first")
-        return self.array
-
-    def detach(self):
-        return self
-
-    def cpu(self):
-        return Foreign(self.array, taken=True)
-
-
-FORMS = {
-    "lists": lambda x, y: [x.tolist(), y.tolist()],
-    "tensors of another library": lambda x, y: (Foreign(x), Foreign(y)),
-    "own tensors": lambda x, y: tuple(map(keras.ops.convert_to_tensor, (x, y))),
-    "one array in a list": lambda x, y: ([x], [y]),
-    "one array in a dictionary": lambda x, y: ({"x": x}, {"y": y}),
-    "weights of samples": lambda x, y: (x, y, [1.0] * len(x)),
-    "no weights of samples": lambda x, y: (x, y, None),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_batches_of_any_arrays_count_alike(form):
-    batches = [FORMS[form](x, y.astype("float32")) for x, y in PAIRS]
-    found = losses_of(batches, held_out=batches[:1])
-    np.testing.assert_allclose(found, plain_losses(held_out=1), rtol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["numpy", "own"])
-def test_what_keras_takes_is_handed_on_uncopied(kind):
-    x, y = PAIRS[0] if kind == "numpy" else map(keras.ops.convert_to_tensor, PAIRS[0])
-    taken = checked([x, y], linear_model(), "the batch")
-    assert type(taken) is tuple and taken[0] is x and taken[1] is y
-
-
-def test_a_data_loader_of_pytorch_is_read_on_every_backend():
-    torch = pytest.importorskip("torch")
-    x, y = (torch.tensor(np.concatenate(parts)).float() for parts in zip(*PAIRS))
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8)
-    found = losses_of(loader, held_out=loader)
-    np.testing.assert_allclose(found, plain_losses(held_out=4), rtol=1e-5)
-
-
-class Counted:
-    """Knows its length and not how to end, as the data sets of PyTorch."""
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        assert index < 4, "read beyond its end"
-        return PAIRS[index]
-
-
-class Uncounted(Counted):
-    """Ends as sequences of old did: by an IndexError."""
-
-    __len__ = None
-
-    def __getitem__(self, index):
-        return PAIRS[index]
-
-
-READ_AGAIN = {
-    "PyDataset": Pairs,
-    "counted": Counted,
-    "uncounted": Uncounted,
-    "generator": lambda: iter(PAIRS),
-}
-
-
-@pytest.mark.parametrize("form", READ_AGAIN)
-def test_held_out_batches_are_read_after_every_step_whatever_holds_them(form):
-    found = losses_of(PAIRS, held_out=READ_AGAIN[form]())
-    assert len(set(found.tolist())) == 11
-    assert np.array_equal(found, plain_losses(held_out=4))
-
-
-@pytest.mark.parametrize("form", ["counted", "uncounted"])
-def test_batches_with_an_index_alone_are_begun_again(form):
-    assert np.array_equal(losses_of(READ_AGAIN[form]()), plain_losses())
-
-
-class EndlessPairs(Pairs):
-    __len__ = None  # Keras asks for a length only where `num_batches` is not given
-    num_batches = None
-
-
-class EndlessList(Uncounted):
-    def __getitem__(self, index):
-        return PAIRS[index % 4]
-
-
-def endless_data(unknown=False):
-    tf = pytest.importorskip("tensorflow")
-    if unknown:
-        return tf.data.Dataset.from_generator(
-            lambda: itertools.cycle(PAIRS),
-            output_signature=(tf.TensorSpec((8, 2)), tf.TensorSpec((8, 1), "float64")),
-        )
-    x, y = (np.concatenate(parts) for parts in zip(*PAIRS))
-    return tf.data.Dataset.from_tensor_slices((x, y)).batch(8).repeat()
-
-
-ENDLESS = {
-    "tf.data": (endless_data, "without end"),
-    "tf.data of a generator": (lambda: endless_data(unknown=True), "that is too long"),
-    "generator": (lambda: itertools.cycle(PAIRS), "that is too long"),
-    "index": (EndlessList, "that is too long"),
-    "PyDataset": (EndlessPairs, "without end"),
-    "long list": (lambda: PAIRS * 251, "that is too long"),
-}
-
-
-@pytest.mark.parametrize("form", ENDLESS)
-def test_held_out_batches_without_end_are_refused_and_some_of_them_taken(form):
-    make, words = ENDLESS[form]
-    with pytest.raises(ValueError, match=f"held_out {words}: .* at most 1,000") as error:
-        losses_of(PAIRS, make())
-    names = {"itertools": itertools, "held_out": make()}
-    exec(re.search(r"held_out=.*\)(?=\.)", str(error.value))[0], names)
-    assert len(names["held_out"]) == 10
-    found = losses_of(PAIRS, names["held_out"])
-    np.testing.assert_allclose(found, plain_losses(held_out=10), rtol=1e-6)
-
-
-@pytest.mark.parametrize("form", ENDLESS)
-def test_batches_without_end_are_read_for_as_many_steps_as_there_are(form):
-    np.testing.assert_allclose(losses_of(ENDLESS[form][0]()), plain_losses(), rtol=1e-6)
 
 
 def test_a_loss_given_by_the_name_of_the_output_is_found():
