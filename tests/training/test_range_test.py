@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_recorded(value):
     model = quadratic(1.0, keras.optimizers.SGD(0.1))
     if math.isnan(value):
         model.compile(model.optimizer, loss=lambda y, p: keras.ops.mean(p**2 - p**2 * y / 2))
-    large = (x * 1e30, y)  # its square is infinite, and infinity less infinity NaN
+    large = (x * 1e30, y, None)  # its square is infinite, and infinity less infinity NaN
     result = range_test(model, [(x, y)] * 7 + [large], num_steps=20, end_lr=1.0)
     assert len(result.lr) == len(result.loss) == len(result.smoothed) == 7
     # 1e-4 x (1 / 1e-4)^(7 / 19) = 0.00298
