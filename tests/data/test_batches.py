@@ -35,6 +35,15 @@ def test_order_is_a_function_of_seed_and_epoch_alone():
     assert first[:10] == np.random.default_rng((5, 0)).permutation(10).tolist()
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 1), (40, 24, 3), (5, 7, 4)])
+def test_images_may_have_any_size_and_channels_and_labels_a_column(shape):
+    images = np.random.default_rng(0).integers(0, 256, (5, *shape), "uint8")
+    batches = Batches(images, np.arange(5)[:, None], 4, seed=5)
+    x, y = map(keras.ops.convert_to_numpy, batches[0])
+    assert x.shape == (4, *shape) and y.shape == (4,)
+    np.testing.assert_array_equal(x, images[y])
+
+
 def test_evaluation_keeps_the_order_and_the_shorter_last_batch():
     batches = Batches(numbered(5), np.arange(5), 2)
     assert labels_of(batches[i] for i in range(3)) == [[0, 1], [2, 3], [4]]

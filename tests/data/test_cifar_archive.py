@@ -69,6 +69,12 @@ def test_where_openssl_allows_no_md5_for_security_the_files_are_read_all_the_sam
     assert len(read(place(tmp_path, read, official), official)) == 4
 
 
+@pytest.mark.parametrize("read", [read_archive, read_batches])
+def test_a_path_may_be_text(tmp_path, read):
+    official = write_fake(tmp_path, make_batches()[0])
+    assert len(read(str(place(tmp_path, read, official)), official)) == 4
+
+
 def test_pickles_of_python_3_are_read_too(tmp_path):
     contents, images, labels = make_batches()
     rows = images[0].transpose(0, 3, 1, 2).reshape(PER_BATCH, 3072)

@@ -120,6 +120,12 @@ def test_the_number_of_pixels_is_width_times_height():
         decode_image(content, "a", max_pixels=29)
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_may_be_text(tmp_path, kind):
+    picture().save(tmp_path / "a", "PNG")
+    assert read_image(kind(tmp_path / "a"), "a").format == "PNG"
+
+
 def test_a_file_of_the_largest_size_is_read_and_a_larger_one_refused(tmp_path):
     picture().save(tmp_path / "a", "PNG")
     size = (tmp_path / "a").stat().st_size

@@ -1,10 +1,13 @@
 """Tests of the image tree."""
 
 import os
+import re
 import shutil
 import socket
 import sys
+import unicodedata
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -235,6 +238,48 @@ def test_a_missing_split_is_named(tmp_path):
     (tmp_path / "test").rename(tmp_path / "more")
     with pytest.raises(ValueError, match=r"no folder .*test.*needs train/<class>/"):
         read_image_tree(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_tree_that_is_not_there_is_named_and_the_nearest_one_offered(tmp_path, kind):
+    write_tree(tmp_path / "my-images")
+    words = r"no folder .*my-image\. Is (.*/my-images) meant\? Give the folder that holds train/<c"
+    with pytest.raises(ValueError, match=words) as error:
+        read_image_tree(kind(tmp_path / "my-image"), NAMES)
+    meant = re.search(words, str(error.value))[1]
+    assert len(read_image_tree(kind(meant), NAMES)[0]) == 6
+
+
+def test_a_file_in_the_place_of_a_tree_is_refused(tmp_path):
+    (tmp_path / "images.zip").touch()
+    with pytest.raises(ValueError, match=r"no folder .*images\.zip\. Give the folder that holds"):
+        read_image_tree(tmp_path / "images.zip", NAMES)
+
+
+FORMS = {"NFC": "Hündin blau", "NFD": unicodedata.normalize("NFD", "Hündin blau")}
+
+
+@pytest.mark.parametrize("asked", FORMS)
+@pytest.mark.parametrize("stored", FORMS)
+def test_accents_of_a_class_may_be_stored_in_either_way(tmp_path, asked, stored):
+    assert len(FORMS["NFC"]) < len(FORMS["NFD"])
+    written = write_tree(tmp_path, names=("cat", FORMS[stored]))
+    x_train, y_train, *_ = read_image_tree(tmp_path, (FORMS[asked], "cat"))
+    np.testing.assert_array_equal(x_train[y_train == 0], written["train", FORMS[stored]])
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system has one of the two")
+def test_two_folders_that_look_the_same_are_not_taken_for_one(tmp_path):
+    write_tree(tmp_path, names=("cat", FORMS["NFC"]))
+    (tmp_path / "train" / FORMS["NFD"]).mkdir()
+    shutil.copy(tmp_path / "train/cat/0000.png", tmp_path / "train" / FORMS["NFD"])
+    with pytest.raises(ValueError, match=r"train holds two folders .*Move the images of one into"):
+        read_image_tree(tmp_path, ("cat", FORMS["NFC"]))
+    moved = tmp_path / "train" / FORMS["NFD"] / "0000.png"
+    moved.rename(tmp_path / "train" / FORMS["NFC"] / "more.png")
+    moved.parent.rmdir()
+    x_train, *_ = read_image_tree(tmp_path, ("cat", FORMS["NFC"]), lambda line: None)
+    assert len(x_train) == 5
 
 
 def test_an_empty_class_is_named(tmp_path):

@@ -185,6 +185,29 @@ def test_a_loss_that_still_falls_at_the_end_is_doubted():
     assert "Raise end_lr" in noisy(np.linspace(2.3, 1.0, 200), 0.05).doubt()
 
 
+def test_a_loss_that_turns_behind_the_last_point_judged_is_not_said_to_fall_until_the_end():
+    """Whether the sweep ends or stops there; few steps leave much of the range unjudged."""
+    lr = np.geomspace(1e-4, 10, 20)
+    smoothed = 2 + np.abs(np.log10(lr / lr[16]))
+    for stop in (20, 19):
+        assert curve(smoothed[:stop], lr[:stop], 20).doubt() == (
+            f"The smoothed loss is lowest at the last point judged, {lr[stop - 6]:.3g}, and the 5 "
+            f"behind it reach up to {lr[stop - 1]:.3g}. Use more steps, such as 100."
+        )
+
+
+def test_a_rise_at_the_very_end_counts_although_it_ends_below_the_last_point_judged():
+    lr, smoothed = np.geomspace(1e-4, 10, 15), np.linspace(3.0, 1.0, 15) ** 3
+    smoothed[-1] = smoothed[-2] + 2
+    assert smoothed[-1] < smoothed[9] and "Use more steps" in curve(smoothed, lr).doubt()
+
+
+def test_five_points_behind_the_lowest_loss_are_no_doubt_within_the_margin_of_the_peak():
+    """At 100 steps of 1e-4 to 10 they are a factor of 1.8; the peak keeps one of 3.16."""
+    lr = np.geomspace(1e-4, 10, 100)
+    assert curve(2 + np.abs(np.log10(lr / lr[94])), lr).doubt() == ""
+
+
 def test_a_steepest_fall_behind_the_lowest_loss_is_doubted():
     """A spike and the fall after it, far right of the valley."""
     spiked = VALLEY.copy()

@@ -226,25 +226,73 @@ def test_a_loss_below_zero_does_not_look_like_divergence(offset):
 def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_recorded(value):
     x, y = np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
     model = quadratic(1.0, keras.optimizers.SGD(0.1))
-    result = range_test(model, [(x, y)] * 7 + [(x * value, y)], num_steps=20, end_lr=1.0)
+    if math.isnan(value):
+        model.compile(model.optimizer, loss=lambda y, p: keras.ops.mean(p**2 - p**2 * y / 2))
+    large = (x * 1e30, y, None)  # its square is infinite, and infinity less infinity NaN
+    result = range_test(model, [(x, y)] * 7 + [large], num_steps=20, end_lr=1.0)
     assert len(result.lr) == len(result.loss) == len(result.smoothed) == 7
-    word = "NaN" if math.isnan(value) else "(NaN|infinite)"
     # 1e-4 x (1 / 1e-4)^(7 / 19) = 0.00298
-    expected = rf"loss is {word} at learning rate 0\.00298 \(step 7 of 20\)\."
-    assert re.fullmatch(expected, result.stopped_because)
+    word = "NaN" if math.isnan(value) else "infinite"
+    expected = f"loss is {word} at learning rate 0.00298 (step 7 of 20)."
+    assert result.stopped_because == expected
     with pytest.raises(ValueError, match=r"learning rate 0\.0001 .*Check the inputs, or lower"):
-        range_test(model, [(x * 1e30, y)], num_steps=20)
-    with pytest.raises(ValueError, match="inputs hold NaN or infinite values"):
-        range_test(model, [(x * value, y)], num_steps=20)
+        range_test(model, [large], num_steps=20)
     assert np.array_equal(model.get_weights()[0], [[1.0]])
 
 
-class Pairs(keras.utils.PyDataset):
-    def __len__(self):
-        return 4
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("place", ["the batch of step 2", "held_out batch 0"])
+def test_data_that_are_not_finite_are_named_and_no_learning_rate_is_blamed(value, part, place):
+    broken = [np.array(one) for one in PAIRS[2]]
+    broken[part][3] = value
+    x, y = broken
+    given = [*PAIRS[:2], (x, y)], [(x, y)]
+    training, held_out = (given[0], None) if "step" in place else (PAIRS, given[1])
+    words = f"The {('inputs', 'targets')[part]} of {place} hold NaN or infinite values"
+    model = linear_model()
+    before = state_of(model)
+    with pytest.raises(ValueError, match=words) as error:
+        range_test(model, training, num_steps=11, end_lr=0.1, held_out=held_out)
+    assert_same_state(before, state_of(model))
+    names = {"np": np, "x": x, "y": y}
+    exec(str(error.value).partition("out: ")[2].rstrip("."), names)  # what it advises
+    mended = (names["x"], names["y"])
+    assert len(mended[0]) == len(mended[1]) == 7
+    range_test(model, [mended], num_steps=11, end_lr=0.1, held_out=[mended])
 
-    def __getitem__(self, index):
-        return PAIRS[index % 4]
+
+def test_inputs_that_are_not_finite_are_found_behind_a_layer_that_hides_them():
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Lambda(lambda x: keras.ops.where(x > 0, x, 0 * keras.ops.ones_like(x)))
+    model = keras.Model(inputs, keras.layers.Dense(1)(hidden(inputs)))
+    model.compile("sgd", "mse")
+    broken = (PAIRS[1][0] * math.nan, PAIRS[1][1])
+    assert np.isfinite(model.evaluate(*broken, verbose=0))
+    with pytest.raises(ValueError, match="inputs of the batch of step 1 hold NaN"):
+        range_test(model, [PAIRS[0], broken], num_steps=11)
+
+
+def test_weights_of_samples_that_are_not_finite_are_named():
+    batch = (*PAIRS[0], np.full(8, math.nan, "float32"))
+    with pytest.raises(ValueError, match="The sample weights of the batch of step 0 hold NaN"):
+        range_test(linear_model(), [batch], num_steps=11)
+
+
+@pytest.mark.parametrize(
+    ("options", "doubt", "remedy"),
+    [
+        ({"num_steps": 15}, r"last point judged, 0\.164, .* reach up to 10\. Use", "num_steps"),
+        ({"num_steps": 60, "end_lr": 0.01}, r"end of the sweep, at 0\.01\. Raise", "end_lr"),
+    ],
+)
+def test_what_a_doubt_advises_takes_it_away(options, doubt, remedy):
+    """The loss is lowest at a learning rate of about 1, and behind it explodes."""
+    x, y = (np.concatenate(parts) for parts in zip(*PAIRS))
+    said = range_test(linear_model(), [(x, y)], **options).doubt()
+    assert re.search(doubt, said)
+    better = int(re.search(r"such as (\d+)", said)[1]) if remedy == "num_steps" else 10.0
+    assert range_test(linear_model(), [(x, y)], **options | {remedy: better}).doubt() == ""
 
 
 def test_held_out_loss_is_that_of_the_updated_network_on_all_held_out_samples():
@@ -275,22 +323,6 @@ def test_held_out_batches_do_not_move_the_batch_norm_statistics():
     assert_same_state(before, state_of(model))
     with pytest.raises(ValueError, match="held_out without a batch"):
         range_test(model, BATCHES, held_out=[])
-
-
-def test_batches_are_begun_again_when_they_can_be():
-    model = linear_model()
-    options = {"num_steps": 11, "end_lr": 0.1}
-    expected = range_test(model, PAIRS, **options).loss
-    assert len(set(expected.tolist())) == 11
-    assert np.array_equal(range_test(model, Pairs(), **options).loss, expected)
-    endless = (PAIRS[i % 4] for i in range(1000))
-    assert np.array_equal(range_test(model, endless, **options).loss, expected)
-
-
-@pytest.mark.parametrize(("batches", "count"), [(iter(PAIRS), 4), ([], 0)])
-def test_batches_that_end_too_early(batches, count):
-    with pytest.raises(ValueError, match=f"ended after {count} of 11 steps"):
-        range_test(linear_model(), batches, num_steps=11)
 
 
 def test_float16_loss_scaling_and_adam():
@@ -330,18 +362,75 @@ def test_models_it_cannot_test():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match=r"not compiled; call model\.compile"):
         range_test(model, ONES)
-    unbuilt = keras.Sequential([keras.layers.Dense(1)])
-    unbuilt.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="0 fixed inputs and 0 outputs; use a functional"):
-        range_test(unbuilt, ONES)
-
-
-def test_a_model_with_several_inputs_is_refused():
     first, second = keras.Input((1,)), keras.Input((1,))
     model = keras.Model([first, second], keras.layers.Add()([first, second]))
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="2 fixed inputs and 1 outputs"):
+    with pytest.raises(ValueError, match="2 inputs and 1 outputs; use a model with one of each"):
         range_test(model, ONES)
+
+
+class Subclass(keras.Model):
+    """With a weight that no layer has: it counts only where the model itself is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.Dense(1)
+        self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+
+    def call(self, x):
+        return self.factor * self.inner(x)
+
+
+class Doubled(keras.Model):
+    """Its graph has one layer; what its `call` adds is not in it."""
+
+    def __init__(self):
+        inputs = keras.Input((2,))
+        super().__init__(inputs, keras.layers.Dense(1)(inputs))
+
+    def call(self, x):
+        return 2 * self.layers[-1](x)
+
+
+def two_outputs():
+    inputs = keras.Input((2,))
+    return keras.Model(inputs, [keras.layers.Dense(1)(inputs), keras.layers.Dense(3)(inputs)])
+
+
+@pytest.mark.parametrize(
+    ("make", "loss", "words", "found"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(1)]), "mse", "has not been built", "model"),
+        (Subclass, "mse", "has a call of its own", "functional"),
+        (Doubled, "mse", "has a call of its own", "functional"),
+        (two_outputs, ["mse", "mae"], "1 inputs and 2 outputs", "first"),
+        (lambda: keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), None, "no", "model"),
+    ],
+)
+def test_the_line_that_an_error_of_a_model_advises_makes_it_one_that_can_be_tested(
+    make, loss, words, found
+):
+    keras.utils.set_random_seed(3)
+    model = make()
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=words if loss else "compiled without a loss") as error:
+        range_test(model, PAIRS, num_steps=11)
+    names = {"keras": keras, "model": model, "x": PAIRS[0][0], "loss": "mse"}
+    line = re.search(
+        r"((inputs|first) = |model\.(build|compile)\().*?\)(?=\.$| with )", str(error.value)
+    )
+    exec(line[0], names)
+    tested = names[found]
+    before = [np.array(w) for w in tested.get_weights()]
+    options = {"num_steps": 11, "start_lr": 0.01, "end_lr": 0.1, "stop_factor": 1e6}
+    losses = range_test(tested, PAIRS, **options).loss
+    for old, new in zip(before, tested.get_weights(), strict=True):
+        assert np.array_equal(old, new)
+    assert len(set(losses.tolist())) == 11
+    if isinstance(model, (Subclass, Doubled)):
+        x, y = PAIRS[0]
+        expected = np.mean((keras.ops.convert_to_numpy(model(x)) - y) ** 2)
+        assert losses[0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["train_step", "compute_loss"])
@@ -403,48 +492,6 @@ def test_without_memory_the_batches_that_were_too_large_are_named(monkeypatch, s
     )
     with pytest.raises(ValueError, match=words):
         range_test(linear_model(), PAIRS, num_steps=11, held_out=PAIRS)
-
-
-# --- forms that Keras users pass -----------------------------------------------------------------
-
-
-def test_a_tf_data_set_is_read_like_a_list_of_its_batches():
-    tf = pytest.importorskip("tensorflow")
-    x, y = (np.concatenate(parts).astype("float32") for parts in zip(*PAIRS))
-    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
-    options = {"num_steps": 11, "end_lr": 0.1}
-    expected = range_test(linear_model(), PAIRS, held_out=PAIRS[:1], **options)
-    found = range_test(linear_model(), stream, held_out=stream.take(1), **options)
-    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
-
-
-X, Y = PAIRS[0]
-
-
-@pytest.mark.parametrize(
-    ("batches", "words"),
-    [
-        (X, r"Received arrays as batches; pass batches of them, such as .*Batches\("),
-        ((X, Y), "Received arrays as batches"),
-        ({"x": X, "y": Y}, "Received a dictionary as batches"),
-        ([{"x": X, "y": Y}], r"A batch is a dict; it must be \(x, y\)"),
-        ([(X, {"scores": Y})], "holds a dictionary"),
-        ([(X,)], "A batch is a tuple"),
-        ([(X[0], Y[0])], r"inputs of shape \(2,\), the model takes \(None, 2\).*batch\(128\)"),
-        ([(X[:, :1], Y)], r"inputs of shape \(8, 1\)"),
-    ],
-)
-def test_batches_of_another_form_are_refused(batches, words):
-    model = linear_model()
-    before = state_of(model)
-    with pytest.raises(ValueError, match=words):
-        range_test(model, batches, num_steps=11)
-    assert_same_state(before, state_of(model))
-
-
-def test_held_out_batches_that_can_be_read_only_once_are_refused():
-    with pytest.raises(ValueError, match="can be read only once; pass a list"):
-        range_test(linear_model(), PAIRS, num_steps=11, held_out=iter(PAIRS))
 
 
 def test_a_loss_given_by_the_name_of_the_output_is_found():

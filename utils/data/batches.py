@@ -27,8 +27,8 @@ class Batches(keras.utils.PyDataset):
     that the training step is compiled once.
 
     Args:
-        images: uint8 (n, 32, 32, 3).
-        labels: int (n,).
+        images: uint8 (n, height, width, channels), of any size and number of channels.
+        labels: int (n,) or (n, 1), class indices.
         batch_size: int >= 1; at most n images are taken when n is smaller.
         seed: int >= 0, or None for the given order with a shorter last batch (evaluation).
 

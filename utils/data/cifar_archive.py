@@ -10,6 +10,7 @@ import hashlib
 import io
 import pickle
 import tarfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def read_archive(path, edition):
     """Reads the images and labels of an official archive, without unpacking it on disk.
 
     Args:
-        path: `pathlib.Path` of the archive, whatever its name.
+        path: of the archive, a str or a `pathlib.Path`, whatever its name.
         edition: `Edition` that it must be.
 
     Returns:
@@ -116,7 +117,7 @@ def read_archive(path, edition):
         ValueError: If the archive is not the official one.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as file:  # kept open, so that what was hashed is what is read
+    with open(path, "rb") as file:  # kept open, so that what was hashed is what is read
         size, digest = _size_and_sha256(file)
         if digest != edition.sha256:
             raise ValueError(
@@ -154,7 +155,7 @@ def read_batches(folder, edition):
     """Reads the images and labels of an unpacked archive.
 
     Args:
-        folder: `pathlib.Path` of the folder that holds the batches.
+        folder: path of the folder that holds the batches, a str or a `pathlib.Path`.
         edition: `Edition` that they must be.
 
     Returns:
@@ -164,7 +165,7 @@ def read_batches(folder, edition):
         ValueError: If a file is missing or is not the official one.
         OSError: If a file cannot be read.
     """
-    kind = edition.algorithm.upper().replace("SHA", "SHA-")
+    folder, kind = Path(folder), edition.algorithm.upper().replace("SHA", "SHA-")
     missing = [
         f"{name} ({kind} {expected})"
         for name, expected in edition.batches

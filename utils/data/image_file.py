@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def read_image(path, name, *, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
     """Reads an image file, as `decode_image`.
 
     Args:
-        path: `pathlib.Path`.
+        path: of the file, a str or a `pathlib.Path`.
         name: Name of the file, for errors.
         max_pixels: as of `decode_image`.
         max_bytes: int, a larger file is refused; of an endless one no more is read.
@@ -83,6 +84,7 @@ def read_image(path, name, *, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES):
         ValueError: If the file is too large, and as `decode_image`.
         OSError: If it cannot be read.
     """
+    path = Path(path)
     if not os.path.isfile(path):
         raise NoImageError(f"{name} is no image, but {kind_at(path)}. Give a JPEG or PNG file.")
     size = path.stat().st_size

@@ -3,13 +3,16 @@
 import difflib
 import hashlib
 import os
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.data.folder_hints import split_hint
 from utils.data.image_file import NoImageError, quiet_pillow, read_image
+from utils.data.lookup import hints
 
 # A file with such a name must be an image; of files with other names, those that are images count.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -26,8 +29,9 @@ def read_image_tree(root, class_names, report=print):
     behind the first, and images that lie in two classes or in training and test.
 
     Args:
-        root: `pathlib.Path` of the folder.
-        class_names: Sequence of the expected folder names; label `i` is `class_names[i]`.
+        root: path of the folder, a str or a `pathlib.Path`.
+        class_names: Sequence of the expected folder names; label `i` is `class_names[i]`. Accents
+            count alike in both ways of Unicode, as letters of their own and as marks.
         report: Function that takes one line of text.
 
     Returns:
@@ -35,10 +39,18 @@ def read_image_tree(root, class_names, report=print):
         and the set of the formats found, such as `"JPEG"` and `"PNG"`.
 
     Raises:
-        ValueError: If the folders are not exactly the expected ones, if one of them holds no
-            image, or if a file named like an image is not a sound one of 32x32 pixels.
+        ValueError: If there is no such folder, if those in it are not exactly the expected ones,
+            if one of them holds no image, or if a file named like an image is not a sound one of
+            32x32 pixels.
         OSError: If a file cannot be read.
     """
+    root = Path(root)
+    if not root.is_dir():
+        meant = "" if os.path.lexists(root) else hints(str(root))
+        raise ValueError(
+            f"There is no folder {root}. {meant}Give the folder that holds "
+            "train/<class>/ and test/<class>/."
+        )
     splits = [root / split for split in ("train", "test")]
     folders = [folder for split in splits for folder in _class_folders(split, class_names)]
     # Pillow decodes outside Python's lock, so threads help.
@@ -115,9 +127,18 @@ def _class_folders(folder, class_names):
             f"{split_hint({path.name for path in folder.parent.iterdir()})}".rstrip()
         )
     content = list(folder.iterdir())
-    found = {p.name for p in content if p.is_dir() and not p.name.startswith(".")}
-    if found != set(class_names):
-        missing, extra = sorted(set(class_names) - found), sorted(found - set(class_names))
+    folders = [path for path in content if path.is_dir() and not path.name.startswith(".")]
+    # macOS stores accents as marks, which look the same and are other characters.
+    found = {_composed(path.name): path for path in sorted(folders)}
+    expected = {_composed(name) for name in class_names}
+    if len(found) < len(folders):
+        twice = next(p for p in folders if p != found[_composed(p.name)])
+        raise ValueError(
+            f"{folder} holds two folders {twice.name}, which differ only in how Unicode writes the "
+            "accents. Move the images of one into the other and remove it."
+        )
+    if found.keys() != expected:
+        missing, extra = sorted(expected - found.keys()), sorted(found.keys() - expected)
         loose = len(content) - len(found)
         remedy = "Rename, add or remove folders."
         if not found and loose:  # as Kaggle's competition gives them
@@ -129,7 +150,11 @@ def _class_folders(folder, class_names):
             f"{len(class_names)}: {', '.join(class_names)}. "
             f"Missing: {_listing(missing)}; not expected: {_listing(extra)}. {remedy}"
         )
-    return [folder / name for name in class_names]
+    return [found[_composed(name)] for name in class_names]
+
+
+def _composed(name):
+    return unicodedata.normalize("NFC", name)
 
 
 def _near(name, class_names):

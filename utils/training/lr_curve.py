@@ -149,10 +149,20 @@ class RangeTestResult:
                 f"The smoothed loss falls by {fall:.2g} only, its noise is {left:.1g}: the "
                 "curve is flat or noisy. Use more steps, larger batches or another range."
             )
-        if lowest == len(smoothed) - 1 and len(self.lr) == self.num_steps:
-            return (
-                f"The loss still falls at the end of the sweep, at {lr[lowest]:.3g}. Raise end_lr."
-            )
+        if lowest == len(smoothed) - 1:
+            behind = self.smoothed[-6:]
+            rise = (behind - np.minimum.accumulate(behind)).max()
+            if len(self.lr) == self.num_steps and rise <= _CLEAR_FALL * left:
+                return (
+                    "The smoothed loss does not rise again before the end of the sweep, at "
+                    f"{self.lr[-1]:.3g}. Raise end_lr."
+                )
+            if self.lr[-1] / lr[lowest] > 10**0.5:  # more than the margin that `peak` keeps
+                return (
+                    f"The smoothed loss is lowest at the last point judged, {lr[lowest]:.3g}, and "
+                    f"the 5 behind it reach up to {self.lr[-1]:.3g}. Use more steps, such as "
+                    f"{max(100, 2 * self.num_steps)}."
+                )
         steep = self.suggest().steep
         if steep > lr[lowest]:
             return (

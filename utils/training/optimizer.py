@@ -10,6 +10,9 @@ import numpy as np
 class ScheduleTable(keras.optimizers.schedules.LearningRateSchedule):
     """One value for each step; a lookup inside the compiled step, clamped at both ends.
 
+    Any optimizer of Keras takes it as learning rate, but only `OneCycleSGD` as momentum: `momentum`
+    of `keras.optimizers.SGD` and `beta_1` of Adam must be numbers.
+
     Args:
         values: sequence of finite floats, shape (steps,), for step 0, 1, ... Kept in float64 and
             handed to the compiled step in float32.

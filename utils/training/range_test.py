@@ -13,7 +13,13 @@ import numpy as np
 
 from utils.out_of_memory import batches_of
 from utils.progress import progress
-from utils.training.batch_source import checked, endless, readable
+from utils.training.batch_source import (
+    check_finite,
+    checked,
+    endless,
+    held_out_batches,
+    readable,
+)
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
 from utils.training.optimizer import ScheduleTable
 
@@ -42,40 +48,34 @@ def range_test(
     Args:
         model: compiled functional or Sequential `keras.Model` with one input and one output.
             Its `loss` is used, `loss_weights` are not.
-        batches: iterable of (x, y) or (x, y, sample_weight); a list, a `PyDataset` or a
-            `tf.data.Dataset` is begun again when it ends before `num_steps`.
+        batches: iterable of (x, y) or (x, y, sample_weight), each an array, a tensor of any
+            library or a list of numbers; a list, a `PyDataset`, a `tf.data.Dataset` or a
+            `DataLoader` of PyTorch is begun again when it ends before `num_steps`.
         start_lr, end_lr: floats, 0 < start_lr < end_lr; learning rate of first and last step.
         num_steps: int >= 11, the least that leaves 5 points for `suggest`; better 100.
         sweep: "exponential" (equal factors) or "linear" (equal differences).
         beta: float in [0, 1), of the exponential mean; 0 does not smooth.
         stop_factor: float > 1; stop once the smoothed loss is this many times its lowest value.
-        held_out: list of (x, y) or (x, y, sample_weight), `PyDataset` or finite
-            `tf.data.Dataset`: judge every learning
-            rate by the loss on these batches after its step, without augmentation and dropout,
-            rather than by the loss of the step's own batch. Calmer, and a forward pass of all of
-            them a step dearer. Batch normalization takes its moving averages there, which need a
-            few steps to follow: not for a network that has just been built.
+        held_out: at most 1,000 batches in any of these forms; what has no index is read once, into
+            memory. Judge every learning rate by the loss on them after its step, without
+            augmentation and dropout, rather than by the loss of the step's own batch. Calmer, and a
+            forward pass of all of them a step dearer. Batch normalization takes its moving averages
+            there, which need a few steps to follow: not for a network that has just been built.
 
     Returns:
         `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and
         is not recorded.
 
     Raises:
-        ValueError: for settings outside these limits, a model that is not compiled, not functional
-            or has a training step of its own, batches that end too early or none that are held
-            out, inputs of the first batch or a first loss that are not finite.
+        ValueError: for settings outside these limits, a model that is not compiled with a loss,
+            not functional or has a training step of its own, batches that end too early, none or
+            too many that are held out, inputs or a first loss that are not finite, or such targets
+            or sample weights where they spoil the loss.
     """
     _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor)
     batches = readable(batches, "batches")
     if held_out is not None:
-        held_out = readable(held_out, "held_out")
-        if not hasattr(held_out, "__getitem__"):
-            raise ValueError(
-                "Received held_out that can be read only once; pass a list of batches or a "
-                "PyDataset, because it is read after every step."
-            )
-        if not len(held_out):
-            raise ValueError("Received held_out without a batch; pass at least one, or None.")
+        held_out = held_out_batches(held_out)
     space = np.geomspace if sweep == "exponential" else np.linspace
     rates, losses, smoothed = [], [], []
     mean = 0.0
@@ -87,8 +87,9 @@ def range_test(
         for step, lr in enumerate(progress(learning_rates, "range test: step")):
             trial.optimizer.learning_rate = lr
             trial.reset_metrics()  # else old versions of Keras give a mean over all steps so far
-            batch = checked(next(stream), trial, first=step == 0)
-            loss = _loss(trial.train_on_batch, batch, "batches")
+            where = f"the batch of step {step}"
+            batch = checked(next(stream), trial, where)
+            loss = _loss(trial.train_on_batch, batch, "batches", where)
             if held_out is not None:
                 loss = _mean_loss(trial, held_out)
             if not np.isfinite(loss):
@@ -120,14 +121,15 @@ def _mean_loss(model, batches):
     total = count = 0
     for i in range(len(batches)):
         model.reset_metrics()  # as above
-        batch = checked(batches[i], model)
-        loss = _loss(model.test_on_batch, batch, "held_out")
+        where = f"held_out batch {i}"
+        batch = checked(batches[i], model, where)
+        loss = _loss(model.test_on_batch, batch, "held_out", where)
         total, count = total + loss * len(batch[0]), count + len(batch[0])
     return total / count
 
 
-def _loss(step, batch, name):
-    """What a step on a batch gives as its loss; a batch that does not fit is named."""
+def _loss(step, batch, name, where):
+    """What a step on a batch gives as its loss; one that does not fit or is not finite is named."""
 
     def smaller(half):
         return (
@@ -136,7 +138,10 @@ def _loss(step, batch, name):
         )
 
     with batches_of(len(batch[0]), smaller):
-        return float(step(*batch, return_dict=True)["loss"])
+        loss = float(step(*batch, return_dict=True)["loss"])
+    if not np.isfinite(loss):
+        check_finite(batch, where)
+    return loss
 
 
 def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
@@ -157,24 +162,48 @@ def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
         raise ValueError(f"Received stop_factor={stop_factor}; use a factor > 1, for example 4.")
 
 
-def _trial_model(model, start_lr):
-    """A model of the same layers with its own fresh optimizer, compiled step and metrics."""
+def _check_model(model):
     if not getattr(model, "compiled", False):
         raise ValueError("The model is not compiled; call model.compile(optimizer, loss) first.")
-    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
-    if not len(inputs) == len(outputs) == 1:
-        raise ValueError(
-            f"{type(model).__name__} {model.name!r} has {len(inputs)} fixed inputs and "
-            f"{len(outputs)} outputs; use a functional model, or a Sequential that has been "
-            "built, with one input and one output."
-        )
+    named = f"{type(model).__name__} {model.name!r}"
     for name in ("train_step", "compute_loss"):
         if getattr(type(model), name) is not getattr(keras.Model, name):
             raise ValueError(
-                f"{type(model).__name__} {model.name!r} has a {name} of its own, which the range "
-                "test would pass over; use a model whose objective is its compiled loss."
+                f"{named} has a {name} of its own, which the range test would pass over; use a "
+                "model whose objective is its compiled loss."
             )
-    trial = keras.Model(inputs[0], outputs[0], name="range_test")
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if not inputs and isinstance(model, keras.Sequential):
+        raise ValueError(
+            f"{named} has not been built; with x of a batch call model.build((None, *x.shape[1:]))."
+        )
+    if not inputs or type(model).call.__module__.partition(".")[0] != "keras":
+        raise ValueError(
+            f"{named} has a call of its own. Test a functional model of the same weights; with x "
+            "of a batch: inputs = keras.Input(x.shape[1:]); functional = keras.Model(inputs, "
+            "model(inputs)); functional.compile(model.optimizer, model.loss)."
+        )
+    if not len(inputs) == len(outputs) == 1:
+        raise ValueError(
+            f"{named} has {len(inputs)} inputs and {len(outputs)} outputs; use a model with one of "
+            "each. One output is tested by first = keras.Model(model.input, model.outputs[0]); "
+            "first.compile(model.optimizer, loss) with its loss."
+        )
+
+
+def _trial_model(model, start_lr):
+    """A model of the same layers with its own fresh optimizer, compiled step and metrics."""
+    _check_model(model)
+    loss = model.loss
+    if isinstance(loss, (dict, list, tuple)):  # of the one output
+        (loss,) = loss.values() if isinstance(loss, dict) else loss
+    if loss is None:
+        raise ValueError(
+            "The model is compiled without a loss, so there is none to measure; call "
+            "model.compile(model.optimizer, loss) with the loss of the training, such as "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
+        )
+    trial = keras.Model(model.inputs[0], model.outputs[0], name="range_test")
     wrapper, optimizer = None, model.optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         wrapper, optimizer = optimizer, optimizer.inner_optimizer
@@ -186,9 +215,6 @@ def _trial_model(model, start_lr):
     if wrapper:
         scale = float(wrapper.dynamic_scale) if wrapper.built else wrapper.initial_scale
         fresh = keras.optimizers.LossScaleOptimizer(fresh, scale, wrapper.dynamic_growth_steps)
-    loss = model.loss
-    if isinstance(loss, (dict, list, tuple)):  # of the one output
-        (loss,) = loss.values() if isinstance(loss, dict) else loss
     trial.compile(
         fresh,
         loss,
