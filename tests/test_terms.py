@@ -12,7 +12,7 @@ BRITISH = (
     r"|analyse\w*|catalogue|licence"
 )
 # Where another name is right: what Keras or a paper calls its own thing.
-RIGHT = {("utils/training/range_test.py", "weight decay")}  # of Keras's optimizers, not ours
+RIGHT = {("utils/training/trial_model.py", "weight decay")}  # of Keras's optimizers, not ours
 
 
 def glossary():

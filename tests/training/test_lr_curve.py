@@ -283,4 +283,6 @@ def test_a_test_that_ended_early_at_its_lowest_loss_does_not_ask_for_a_higher_en
     lr = np.geomspace(1e-4, 10, 100)[:60]
     loss = np.concatenate([np.linspace(2, 1, 55), np.linspace(2, 9, 5)])
     assert RangeTestResult(lr, loss, loss, 100, "diverged").doubt() == ""
-    assert "Raise end_lr" in RangeTestResult(lr, loss, loss, 60, "completed").doubt()
+    falling = np.linspace(2, 1, 60)
+    assert RangeTestResult(lr, falling, falling, 100, "loss is NaN").doubt() == ""
+    assert "Raise end_lr" in RangeTestResult(lr, falling, falling, 60, "completed").doubt()

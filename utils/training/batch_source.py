@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-_MOST_HELD_OUT = 1_000  # batches, which are read after every step
+_MOST_HELD_OUT = 1_000  # batches that are read to see whether they end
 
 
 def readable(batches, name):
@@ -38,23 +38,22 @@ def held_out_batches(batches):
     """Batches with a length and an index: these themselves, or a list of what is read once.
 
     Raises:
-        ValueError: for arrays, a dictionary, no batch at all, or more than 1,000 of them.
+        ValueError: for arrays, a dictionary, no batch at all, or batches that do not end, as far as
+            one can see: where nobody knows their number, after 1,000.
     """
     count = _count(batches)
     batches = readable(batches, "held_out")
-    if count is None or (count <= _MOST_HELD_OUT and not hasattr(batches, "__getitem__")):
+    if count is None:
         batches = list(itertools.islice(batches, _MOST_HELD_OUT + 1))
-        count = len(batches)
+        count = len(batches) if len(batches) <= _MOST_HELD_OUT else math.inf
     if not count:
         raise ValueError("Received held_out without a batch; pass at least one, or None.")
-    if count > _MOST_HELD_OUT:
-        kind = "without end" if count == math.inf else "that is too long"
+    if count == math.inf:
         raise ValueError(
-            f"Received held_out {kind}: it is read after every step, so at most "
-            f"{_MOST_HELD_OUT:,} batches are taken. Pass some of them, such as "
-            "held_out=list(itertools.islice(held_out, 10))."
+            "Received held_out that does not end, and it is read after every step. Pass some of "
+            "its batches, such as held_out=list(itertools.islice(held_out, 10))."
         )
-    return batches
+    return batches if hasattr(batches, "__getitem__") else list(batches)
 
 
 def _count(batches):
@@ -89,6 +88,8 @@ def checked(batch, model, where):
             f"A batch has inputs of shape {shape}, the model takes {wanted}. A data set of single "
             f"examples becomes one of batches by .batch(128)."
         )
+    if not shape[0]:
+        raise ValueError(f"There is no example in {where}, of shape {shape}. Leave it out.")
     check_finite(batch[:1], where)
     return batch
 

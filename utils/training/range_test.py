@@ -5,10 +5,7 @@ watch the loss. The model is given back exactly as it was.
 """
 
 import numbers
-import random
-from contextlib import contextmanager
 
-import keras
 import numpy as np
 
 from utils.out_of_memory import batches_of
@@ -21,7 +18,7 @@ from utils.training.batch_source import (
     readable,
 )
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
-from utils.training.optimizer import ScheduleTable
+from utils.training.trial_model import restored, trial_model
 
 
 def range_test(
@@ -56,11 +53,12 @@ def range_test(
         sweep: "exponential" (equal factors) or "linear" (equal differences).
         beta: float in [0, 1), of the exponential mean; 0 does not smooth.
         stop_factor: float > 1; stop once the smoothed loss is this many times its lowest value.
-        held_out: at most 1,000 batches in any of these forms; what has no index is read once, into
-            memory. Judge every learning rate by the loss on them after its step, without
-            augmentation and dropout, rather than by the loss of the step's own batch. Calmer, and a
-            forward pass of all of them a step dearer. Batch normalization takes its moving averages
-            there, which need a few steps to follow: not for a network that has just been built.
+        held_out: batches in any of these forms that come to an end (where their number is not
+            known, within 1,000); what has no index is read once, into memory. Judge every learning
+            rate by the loss on them after its step, without augmentation and dropout, rather than
+            by the loss of the step's own batch. Calmer, and a forward pass of all of them a step
+            dearer. Batch normalization takes its moving averages there, which need a few steps to
+            follow: not for a network that has just been built.
 
     Returns:
         `utils.training.lr_curve.RangeTestResult`. A loss that is NaN or infinite ends the test and
@@ -80,8 +78,8 @@ def range_test(
     rates, losses, smoothed = [], [], []
     mean = 0.0
     stopped_because = "completed: all learning rates were tried."
-    with _restored(model):
-        trial = _trial_model(model, start_lr)
+    with restored(model):
+        trial = trial_model(model, start_lr)
         stream = endless(batches, num_steps)
         learning_rates = space(start_lr, end_lr, num_steps).tolist()
         for step, lr in enumerate(progress(learning_rates, "range test: step")):
@@ -160,98 +158,3 @@ def _check_settings(start_lr, end_lr, num_steps, sweep, beta, stop_factor):
         raise ValueError(f"Received beta={beta}; use 0 <= beta < 1, for example 0.98.")
     if not stop_factor > 1:
         raise ValueError(f"Received stop_factor={stop_factor}; use a factor > 1, for example 4.")
-
-
-def _check_model(model):
-    if not getattr(model, "compiled", False):
-        raise ValueError("The model is not compiled; call model.compile(optimizer, loss) first.")
-    named = f"{type(model).__name__} {model.name!r}"
-    for name in ("train_step", "compute_loss"):
-        if getattr(type(model), name) is not getattr(keras.Model, name):
-            raise ValueError(
-                f"{named} has a {name} of its own, which the range test would pass over; use a "
-                "model whose objective is its compiled loss."
-            )
-    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
-    if not inputs and isinstance(model, keras.Sequential):
-        raise ValueError(
-            f"{named} has not been built; with x of a batch call model.build((None, *x.shape[1:]))."
-        )
-    if not inputs or type(model).call.__module__.partition(".")[0] != "keras":
-        raise ValueError(
-            f"{named} has a call of its own. Test a functional model of the same weights; with x "
-            "of a batch: inputs = keras.Input(x.shape[1:]); functional = keras.Model(inputs, "
-            "model(inputs)); functional.compile(model.optimizer, model.loss)."
-        )
-    if not len(inputs) == len(outputs) == 1:
-        raise ValueError(
-            f"{named} has {len(inputs)} inputs and {len(outputs)} outputs; use a model with one of "
-            "each. One output is tested by first = keras.Model(model.input, model.outputs[0]); "
-            "first.compile(model.optimizer, loss) with its loss."
-        )
-
-
-def _trial_model(model, start_lr):
-    """A model of the same layers with its own fresh optimizer, compiled step and metrics."""
-    _check_model(model)
-    loss = model.loss
-    if isinstance(loss, (dict, list, tuple)):  # of the one output
-        (loss,) = loss.values() if isinstance(loss, dict) else loss
-    if loss is None:
-        raise ValueError(
-            "The model is compiled without a loss, so there is none to measure; call "
-            "model.compile(model.optimizer, loss) with the loss of the training, such as "
-            "keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
-        )
-    trial = keras.Model(model.inputs[0], model.outputs[0], name="range_test")
-    wrapper, optimizer = None, model.optimizer
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        wrapper, optimizer = optimizer, optimizer.inner_optimizer
-    config = optimizer.get_config() | {"learning_rate": float(start_lr)}
-    if isinstance(getattr(optimizer, "momentum", None), ScheduleTable):
-        config["momentum"] = float(optimizer.momentum.values.min())
-    fresh = type(optimizer).from_config(config)
-    _copy_what_no_config_holds(optimizer, fresh)
-    if wrapper:
-        scale = float(wrapper.dynamic_scale) if wrapper.built else wrapper.initial_scale
-        fresh = keras.optimizers.LossScaleOptimizer(fresh, scale, wrapper.dynamic_growth_steps)
-    trial.compile(
-        fresh,
-        loss,
-        run_eagerly=model.run_eagerly,
-        jit_compile=model.jit_compile,
-        auto_scale_loss=False,
-    )
-    return trial
-
-
-def _copy_what_no_config_holds(optimizer, fresh):
-    """Which variables are exempt from weight decay; refuses settings that would be lost."""
-    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
-        if hasattr(optimizer, name):
-            setattr(fresh, name, getattr(optimizer, name))
-    for name, value in vars(optimizer).items():
-        plain = isinstance(value, (bool, int, float, str, type(None)))
-        if not plain or name.startswith("_") or name == "built":
-            continue
-        found = getattr(fresh, name, None)
-        if found != value:
-            raise ValueError(
-                f"{type(optimizer).__name__} has {name} = {value!r}, but {found!r} when it is "
-                f"rebuilt from its configuration for the test; add {name} to its get_config()."
-            )
-
-
-@contextmanager
-def _restored(model):
-    """Give back all state of the layers and the global random states, whatever happens."""
-    before = [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]  # copies
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - the global state is the point
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.variables, before, strict=True):
-            variable.assign(value)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
