@@ -32,7 +32,9 @@ from sample_data import noise
 from utils.commands.run_recipe import run_recipe
 from utils.settings import RECIPES
 from utils.training.callbacks import StepProgress
+from utils.training.devices import distributed
 from utils.training.range_test import range_test
+from utils.training.recipe_model import build_model, compile_model
 
 means, results, shown = {}, [], StepProgress.on_train_batch_end
 
@@ -51,7 +53,10 @@ for count in (1, 2):
     results[-1] |= {"loss": record["final"]["loss"]}
     results[-1] |= {"device": record["device"], "correct": record["final"]["correct"]}
     results[-1]["weights"] = [float(abs(weight).sum()) for weight in model.get_weights()]
-    batches = [(noise(24, 1).x_train, noise(24, 1).y_train)]
+    data = noise(24, 1)
+    with distributed([f"cpu:{i}" for i in range(count)]):
+        model = compile_model(build_model(recipe, data.x_train, seed=0), recipe, 240)
+    batches = [(data.x_train, data.y_train)]
     sweep = range_test(model, batches, num_steps=11, start_lr=1e-6, end_lr=1e-5)
     results[-1]["sweep"] = len(sweep.loss)
 print(json.dumps(results))
