@@ -96,3 +96,71 @@ def test_an_input_in_a_list_is_that_of_a_network():
     np.testing.assert_array_equal(predict_logits(listed, images), predict_logits(network, images))
     assert stage_table(listed) == stage_table(network)
     assert "parameters" in network_answer(listed)
+
+
+def head():
+    return [keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+
+
+def sequential():
+    return keras.Sequential([keras.Input((16, 16, 3)), *head()])
+
+
+def called():
+    model = sequential()
+    model(keras.Input((16, 16, 3)))  # from now on `model.input` is this one
+    return model
+
+
+def nested():
+    return keras.Sequential([keras.Input((16, 16, 3)), sequential()])
+
+
+@pytest.mark.parametrize("build", [sequential, called, nested])
+def test_a_sequential_is_evaluated_like_any_other(build):
+    model = build()
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype="uint8")
+    found = evaluate(model, images, [0, 1, 2]).probabilities
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match=r"the shape must be \(n, 16, 16, 3\)"):
+        evaluate(model, images[:, :9], [0, 1, 2])
+
+
+@pytest.mark.parametrize("outputs", [lambda y: {"a": y}, lambda y: [y, 2 * y]])
+def test_several_outputs_are_refused_and_the_remedy_works(outputs):
+    inputs = keras.Input((2, 2, 3))
+    flat = keras.layers.Flatten()(inputs)
+    model, images = keras.Model(inputs, outputs(flat)), np.ones((1, 2, 2, 3), "uint8")
+    for function in (lambda: predict_logits(model, images), lambda: evaluate(model, images, [0])):
+        with pytest.raises(ValueError, match="several outputs or a dictionary") as caught:
+            function()
+    one = follow(str(caught.value).partition("such as ")[2], model)
+    assert evaluate(one, images, [0]).probabilities.shape == (1, 12)
+
+
+def follow(remedy, model):
+    """The model that an error proposes as an expression."""
+    return eval(remedy.removesuffix("."), {"keras": keras, "model": model})
+
+
+def test_a_model_without_a_graph_is_refused_and_the_remedies_work():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = head()
+
+        def call(self, x):
+            return self.parts[1](self.parts[0](x))
+
+    images = np.ones((1, 16, 16, 3), "uint8")
+    for model in (Subclassed(), keras.Sequential(head())):
+        with pytest.raises(ValueError, match="does not say what it takes") as caught:
+            evaluate(model, images, [0])
+    names = {"keras": keras, "model": model, "height": 16, "width": 16, "channels": 3}
+    of_a_sequential = str(caught.value).partition("model: ")[2].partition(" for a Seq")[0]
+    exec(of_a_sequential, names)
+    assert evaluate(model, images, [0]).labels == [0]
+    names["model"] = Subclassed()
+    exec(str(caught.value).partition("another one ")[2].removesuffix("."), names)
+    assert evaluate(names["model"], images, [0]).labels == [0]

@@ -204,7 +204,7 @@ def _check_model(model):
     if len(model.outputs) != 1:
         raise ValueError(
             f"Grad-CAM needs a model with one output; {model.name!r} has {len(model.outputs)}: "
-            f"{model.output_names}. Choose one: keras.Model(model.input, model.outputs[0])."
+            f"{model.output_names}. Choose one: keras.Model(model.inputs, model.outputs[0])."
         )
 
 

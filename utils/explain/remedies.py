@@ -1,4 +1,8 @@
-"""The ways out that errors name, as expressions that can be pasted."""
+"""The ways out that errors name, as expressions that can be pasted.
+
+They say `inputs` and `outputs`: a `Sequential` has no `input` before it is called, and then that
+of the call.
+"""
 
 import keras
 
@@ -14,8 +18,9 @@ def instead_of(call):
     owner, place = _owner(call)
     return (
         "write a layer `logits` that has its weights and computes the same up to the logits, and "
-        f"put it in its place: layer = {find_expression(call)}; model = keras.Model({owner}.input, "
-        f"logits(layer.input)){place}; logits.set_weights(layer.get_weights())."
+        f"put it in its place: layer = {find_expression(call)}; model = "
+        f"keras.Model({owner}.inputs, logits(layer.input)){place}; "
+        "logits.set_weights(layer.get_weights())."
     )
 
 
@@ -32,7 +37,7 @@ def without_activation(call, behind=()):
         output = f"{find_expression(one)}({output})"
     return (
         f"layer = {find_expression(call)}; bare = type(layer).from_config(layer.get_config() | "
-        f"{{'activation': None}}); model = keras.Model({owner}.input, {output}){place}; "
+        f"{{'activation': None}}); model = keras.Model({owner}.inputs, {output}){place}; "
         "bare.set_weights(layer.get_weights())."
     )
 
@@ -72,4 +77,4 @@ def find_expression(call):
 def cut(call, side):
     """The expression of a model that ends at a call, before ("input") or behind it ("output")."""
     owner, place = _owner(call)
-    return f"keras.Model({owner}.input, {find_expression(call)}.{side}){place}"
+    return f"keras.Model({owner}.inputs, {find_expression(call)}.{side}){place}"

@@ -69,12 +69,8 @@ def predict_logits(model, images):
     Where the device has no room for a batch, half of it is tried, and so on: a training of hours
     does not end for it. A network that takes whole numbers gets floats rounded, as for a heatmap.
     """
-    images = check_images(images, model.input_shape[1:])
-    if not hasattr(model.output, "shape"):
-        raise ValueError(
-            f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
-            f"such as keras.Model(model.input, model.get_layer(name).output)."
-        )
+    _check_model(model)
+    images = check_images(images, model.inputs[0].shape[1:])
     size = min(EVALUATION_BATCH, len(images))
     while size > 1:
         try:
@@ -168,8 +164,24 @@ def evaluate_with_mirror(model, images, labels):
     return tuple(Predictions(labels, softmax(one)) for one in both)
 
 
+def _check_model(model):
+    """Refuses a model that has no graph, or another output than one array."""
+    if not getattr(model, "inputs", None):  # a `Sequential` that is not built raises, too
+        raise ValueError(
+            f"{model.name!r} does not say what it takes; pass a functional or a built sequential "
+            "model: model.build((None, height, width, channels)) for a Sequential, for another one "
+            "x = keras.Input((height, width, channels)); model = keras.Model(x, model.call(x))."
+        )
+    if len(model.outputs) > 1 or isinstance(getattr(model, "output", None), dict):
+        raise ValueError(
+            f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
+            "such as keras.Model(model.inputs, model.outputs[0])."
+        )
+
+
 def _check(model, images, labels):
-    images = check_images(images, model.input_shape[1:])
+    _check_model(model)
+    images = check_images(images, model.inputs[0].shape[1:])
     return images, check_labels(labels, len(images), model.output_shape[-1])
 
 
