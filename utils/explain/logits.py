@@ -102,7 +102,7 @@ def _check_shape(shape):
     if len(shape) < 2 or None in shape[1:] or math.prod(shape[1:]) != shape[-1]:
         raise ValueError(
             f"The model must end in logits (batch, classes), got shape {shape}. One number for "
-            "each image and class is needed: keras.Model(model.inputs, "
+            "each image and class is needed: keras.Model(model.inputs[0], "
             "keras.layers.GlobalAveragePooling2D()(model.outputs[0])) for a map of logits, "
             "keras.layers.Reshape((1,))(model.outputs[0]) for a single logit without a class axis."
         )

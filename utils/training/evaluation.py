@@ -175,7 +175,7 @@ def _check_model(model):
     if len(model.outputs) > 1 or isinstance(getattr(model, "output", None), dict):
         raise ValueError(
             f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
-            "such as keras.Model(model.inputs, model.outputs[0])."
+            "such as keras.Model(model.inputs[0], model.outputs[0])."
         )
 
 
