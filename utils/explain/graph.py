@@ -26,13 +26,16 @@ UNCHANGED = (
     layers.Identity,
 )
 
+# What such a layer gives, as one of Keras's random augmentation, is pixels if it takes pixels.
+STILL_PIXELS = (*UNCHANGED, Cast, layers.Resizing, layers.CenterCrop)
+
 
 class Input(NamedTuple):
     """What a model takes."""
 
     shape: tuple  # (batch, height, width, channels), None where it is not fixed
     dtype: str
-    takes_pixels: bool  # whether its first layer divides by 255 or the like
+    takes_pixels: bool  # whether it divides by 255 or the like before all but augmentation
 
 
 class Graph:
@@ -71,7 +74,7 @@ class Graph:
         self.names = _names(self.calls, ends, self.needed, self.output)
         check_input(model, self.calls)
         image = model.inputs[0]
-        self.input = Input(image.shape, image.dtype, any(map(_scales_pixels, self.calls)))
+        self.input = Input(image.shape, image.dtype, _takes_pixels(self.calls))
         check_channels_last(self.names)
 
     def find(self, layer):
@@ -160,10 +163,19 @@ class Graph:
         return next(name for name, (given, _) in self.names.items() if given == value)
 
 
-def _scales_pixels(call):
-    """Whether a call divides the images by 255, 127.5 or the like."""
-    first = call.inputs == (0,) and isinstance(call.operation, layers.Rescaling)
-    return first and 0.002 < np.max(np.abs(call.operation.scale)) < 0.02
+def _takes_pixels(calls):
+    """Whether a model divides images by 255, 127.5 or the like, be it behind their augmentation."""
+    pixels = {0}
+    for call in calls:
+        operation = call.operation
+        if pixels.isdisjoint(call.inputs):
+            continue
+        if isinstance(operation, layers.Rescaling):
+            if 0.002 < np.max(np.abs(operation.scale)) < 0.02:
+                return True
+        elif isinstance(operation, STILL_PIXELS) or type(operation).__name__.startswith("Rand"):
+            pixels.update(call.outputs)
+    return False
 
 
 def _names(calls, ends, needed_calls, output):
