@@ -9,13 +9,13 @@ import math
 from typing import NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from utils.explain.bare_layer import BareLayer, activation_apart
 from utils.explain.effects import LINKS, effect_of, squashes
 from utils.explain.keras_graph import Call, Slot, has_weights, needed
 from utils.explain.remedies import cut, instead_of, without_activation
+from utils.training.evaluation import sum_to_one
 
 
 class Head(NamedTuple):
@@ -86,7 +86,7 @@ def check_logits(head, logits):
     if head.sure:
         return
     positive = logits.min() >= 0
-    sums = positive and logits.shape[1] > 1 and np.abs(logits.sum(axis=1) - 1).max() < 1e-2
+    sums = sum_to_one(logits, tolerance=1e-2)
     if sums or (positive and head.mixed and logits.max() <= 1):
         raise ValueError(
             f"The model gives probabilities (values from {logits.min():.3g} to "

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from utils.data.image_arrays import check_images, check_labels
 from utils.out_of_memory import batches_of, is_out_of_memory
 from utils.progress import progress
 
+_TOLERANCES = {2: 1e-2, 4: 1e-3, 8: 1e-3}  # of a sum of probabilities, by bytes of a number
 EVALUATION_BATCH = 500  # divides 5,000 and 10,000: one shape, one compilation
 
 
@@ -68,6 +70,9 @@ def predict_logits(model, images):
     first image, so that it is compiled once. `predict` would build an iterator for every call.
     Where the device has no room for a batch, half of it is tried, and so on: a training of hours
     does not end for it. A network that takes whole numbers gets floats rounded, as for a heatmap.
+
+    Raises:
+        ValueError: for images of another form, or a model that gives no logits but probabilities.
     """
     _check_model(model)
     images = check_images(images, model.inputs[0].shape[1:])
@@ -83,6 +88,15 @@ def predict_logits(model, images):
         return _in_batches(model, images, 1)
 
 
+def sum_to_one(values, tolerance):
+    """Whether numbers (n, classes) are probabilities: none negative, and every row sums to 1.
+
+    A single column, which is 1 after any softmax, counts as a logit.
+    """
+    positive = values.shape[1] > 1 and values.min() >= 0
+    return positive and np.abs(values.sum(axis=1) - 1).max() < tolerance
+
+
 def _in_batches(model, images, size):
     logits, whole = [], "int" in model.inputs[0].dtype
     for start in progress(range(0, len(images), size), "prediction: batch"):
@@ -91,7 +105,30 @@ def _in_batches(model, images, size):
         missing = size - len(batch)
         padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
         logits.append(model.predict_on_batch(padded)[: len(batch)])
-    return np.concatenate(logits)
+    logits = np.concatenate(logits)
+    if logits.ndim == 2 and sum_to_one(logits.astype("float32"), _TOLERANCES[logits.itemsize]):
+        raise ValueError(
+            f"{model.name!r} gives probabilities, of which the softmax would be taken once more. "
+            "Pass a model that ends in logits: keras.applications builds it with "
+            f"classifier_activation=None{_remedy(model)}."
+        )
+    return logits
+
+
+def _remedy(model):
+    """How a model whose last layer makes probabilities is cut before them."""
+    last = model.layers[-1]
+    if isinstance(last, (keras.layers.Softmax, keras.layers.Activation)):
+        return "; from this one take keras.Model(model.inputs[0], model.layers[-1].input)"
+    if getattr(last, "activation", None) is keras.activations.linear:  # a function stands behind it
+        return "; from this one take keras.Model(model.inputs[0], model.layers[-1].output)"
+    if hasattr(last, "activation"):
+        return (
+            "; or: last = model.layers[-1]; bare = type(last).from_config(last.get_config() | "
+            "{'activation': None}); model = keras.Model(model.inputs[0], bare(last.input)); "
+            "bare.set_weights(last.get_weights())"
+        )
+    return ""
 
 
 def predict_probabilities(model, images):
