@@ -140,6 +140,7 @@ def test_galleries_of_a_model_of_ones_own(predictions, shape, strides):
     maps = grad_cam(model, images, predictions.predicted)
     assert maps.max() == 1
     for image, drawn, heat in zip(images, overlays, maps):
-        assert np.abs(drawn.astype(int) - overlay(image, heat)).mean() < 4
+        near, far = (np.abs(drawn - 1.0 * overlay(image, one)).mean() for one in (heat, heat[::-1]))
+        assert near <= far / 2
     galleries.class_gallery(model, data, predictions)
     galleries.mistake_gallery(model, data, predictions)

@@ -238,3 +238,15 @@ def test_logits_that_look_a_little_like_probabilities_are_taken(values):
     model.predict_on_batch = lambda batch: values[: len(batch)]
     images = np.zeros((2, 1, 1, values.shape[1]), "uint8")
     np.testing.assert_array_equal(predict_logits(model, images), values)
+
+
+def test_one_column_is_refused_and_the_remedy_works():
+    model = probabilities(keras.layers.Dense(1))
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype="uint8")
+    with pytest.raises(ValueError, match="gives one number an image") as caught:
+        evaluate(model, images, [0, 0, 1])
+    names = {"keras": keras, "model": model}
+    exec(str(caught.value).partition("make two: ")[2].removesuffix("."), names)
+    found = evaluate(names["model"], images, [0, 0, 1]).probabilities[:, 1:]
+    sigmoid = keras.ops.convert_to_numpy(keras.ops.sigmoid(model.predict_on_batch(images)))
+    np.testing.assert_allclose(found, sigmoid, rtol=1e-4, atol=1e-6)

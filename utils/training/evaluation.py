@@ -175,8 +175,9 @@ def evaluate(model, images, labels):
         `Predictions`.
 
     Raises:
-        ValueError: for images or labels of another form; `DivergedError`, which is one, when a
-            logit is not finite.
+        ValueError: for images or labels of another form, a model without a graph, of several
+            outputs, of one number an image, or that gives probabilities; `DivergedError`, which is
+            one, when a logit is not finite.
     """
     images, labels = _check(model, images, labels)
     return Predictions(labels, predict_probabilities(model, images))
@@ -218,6 +219,12 @@ def _check_model(model):
 
 def _check(model, images, labels):
     _check_model(model)
+    if model.output_shape[-1] == 1:
+        raise ValueError(
+            f"{model.name!r} gives one number an image, and of one class the probability is always "
+            "1. Of a logit for the second of two classes make two: z = model.outputs[0]; model = "
+            "keras.Model(model.inputs[0], keras.layers.Concatenate()([0 * z, z]))."
+        )
     images = check_images(images, model.inputs[0].shape[1:])
     return images, check_labels(labels, len(images), model.output_shape[-1])
 
