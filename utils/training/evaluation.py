@@ -109,8 +109,8 @@ def _in_batches(model, images, size):
     if logits.ndim == 2 and sum_to_one(logits.astype("float32"), _TOLERANCES[logits.itemsize]):
         raise ValueError(
             f"{model.name!r} gives probabilities, of which the softmax would be taken once more. "
-            "Pass a model that ends in logits: keras.applications builds it with "
-            f"classifier_activation=None{_remedy(model)}."
+            "Pass a model that ends in logits, without the last activation: keras.applications "
+            f"builds it with classifier_activation=None{_remedy(model)}."
         )
     return logits
 
