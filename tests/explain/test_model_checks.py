@@ -145,9 +145,21 @@ class TFSMLayer(Parts):
     """Called as the layer of Keras that runs a saved graph of TensorFlow."""
 
 
-def test_a_layer_of_another_framework_cannot_be_opened():
-    model = keras.Sequential([keras.Input((16, 16, 3)), stem(), encoder(TFSMLayer)])
-    with pytest.raises(ValueError, match="'encoder' has.*Build it of Keras layers. Or explain"):
+class Pair(Parts):
+    """Sees two images."""
+
+    def call(self, images):
+        return super().call(images[0] - images[1])
+
+
+@pytest.mark.parametrize("kind", [TFSMLayer, Pair])
+def test_a_layer_that_cannot_be_opened_is_to_be_replaced(kind):
+    x = keras.Input((16, 16, 3))
+    y = layers.Conv2D(3, 1, name="to_rgb")(x)
+    hidden = encoder(kind)
+    model = keras.Model(x, hidden(y) if kind is TFSMLayer else hidden([y, layers.ReLU()(y)]))
+    message = "'encoder' has.*Put a functional model of Keras layers in its place. Or explain"
+    with pytest.raises(ValueError, match=message):
         default_layer(model)
 
 

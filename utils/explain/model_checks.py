@@ -86,8 +86,9 @@ def check_hidden(calls, specs, name):
     """
     for call in calls:
         if _hides_maps(call, specs):
-            foreign = type(call.operation).__name__ in FOREIGN
-            remedy = "Build it of Keras layers" if foreign else f"Open it: {opened(call)}"
+            remedy = f"Open it: {opened(call)}"
+            if type(call.operation).__name__ in FOREIGN or len(call.inputs) > 1:
+                remedy = "Put a functional model of Keras layers in its place"
             as_it_is = f" Or explain the map before it: layer={name!r}." if name else ""
             raise ValueError(
                 f"{call.path!r} has convolutions inside and gives no map, so what it has seen "
