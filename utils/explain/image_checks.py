@@ -43,16 +43,17 @@ def images_for_model(images, shape, dtype, takes_pixels=False):
         )
     if images.dtype.kind not in "uif":
         raise ValueError(f"images must be numbers (uint8 or float), got {images.dtype}.")
-    if not np.isfinite(images).all():
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
         bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
         raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
     if takes_pixels or ("int" in dtype and images.dtype.name != dtype):
         low, high = images.min(), images.max()
         whole = np.allclose(images, images.round(), rtol=0, atol=ROUNDING)
-        if low < -ROUNDING or high > 255 + ROUNDING or (high <= 1 and not whole):
-            resized = -OVERSHOOT <= low and OVERSHOOT < high <= 255 + OVERSHOOT
+        top = 255 if takes_pixels else np.iinfo(dtype).max
+        if low < -ROUNDING or high > top + ROUNDING or (high <= 1 and not whole):
+            resized = -OVERSHOOT <= low and OVERSHOOT < high <= 255 + OVERSHOOT and top == 255
             raise ValueError(
-                f"The model takes pixels in 0..255, got values from {low} to {high}. Pass "
+                f"The model takes pixels in 0..{top}, got values from {low} to {high}. Pass "
                 "raw pixels: the model normalizes them itself."
                 + (" After resizing pass np.clip(images, 0, 255)." if resized else "")
             )
