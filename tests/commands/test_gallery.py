@@ -2,16 +2,21 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 from sample_data import noise
 from sample_records import write_record
 from small_models import randomize
 
 from utils.commands import gallery
+from utils.data.dataset import Dataset
 from utils.data.shapes import CLASS_NAMES
+from utils.explain.galleries import class_gallery
 from utils.explain.map_sets import METHODS, MapSet
 from utils.model.resnet import resnet_v2
+from utils.training.evaluation import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +121,43 @@ def test_an_unknown_class_is_one_line(network, dataset, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("error: Unknown class 'cta'; did you mean cat?")
     assert error.count("\n") == 1
+
+
+def own(*parts):
+    """A network of one's own, with a nested backbone."""
+    keras.utils.set_random_seed(1)
+    backbone = keras.Sequential([keras.Input((32, 32, 3)), *parts], name="backbone")
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    return keras.Sequential([keras.Input((32, 32, 3)), backbone, *head])
+
+
+def own_data():
+    every = noise(20, 20)
+    return Dataset(
+        every.x_train, every.y_train % 2, every.x_test, every.y_test % 2, ("Cat", "Dog"), "mine"
+    )
+
+
+def test_a_network_and_classes_of_ones_own():
+    """With real maps."""
+    network = own(layers.Conv2D(4, 3, strides=4, name="conv"))
+    page, choice = gallery.make_gallery(network, own_data(), "", of_class="Cat", most=3)
+    assert choice.startswith("The surest 3 of 10 images of class Cat (test set: 20 images)")
+    assert "last activation (8 × 8)</option>" in page and gallery.PAINTED not in page
+
+
+def test_maps_that_are_not_square_are_refused_and_the_figure_draws_them():
+    network, data = own(layers.Conv2D(4, 3, strides=(4, 2))), own_data()
+    with pytest.raises(
+        ValueError, match="square maps; those at 'backbone/.*' are 8 x 15"
+    ) as caught:
+        gallery.make_gallery(network, data, "", most=3)
+    assert "utils.explain.galleries.class_gallery" in str(caught.value)
+    class_gallery(network, data, evaluate(network, data.x_test, data.y_test))
+
+
+def test_probabilities_are_refused():
+    network = own(layers.Conv2D(4, 3, strides=4))
+    network.add(layers.Softmax())
+    with pytest.raises(ValueError, match="gives probabilities"):
+        gallery.make_gallery(network, own_data(), "")

@@ -1,6 +1,7 @@
 """Forms that users of Keras pass every day are taken; others are refused by the form wanted."""
 
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,9 +10,10 @@ from keras import layers
 from PIL import Image
 from small_models import classify, randomize, small
 
-from utils.explain.checks import check_classes, fixed_batches, images_for_model, to_array
+from utils.explain.checks import check_classes, fixed_batches, to_array
 from utils.explain.explainer import GradCAM
 from utils.explain.grad_cam import grad_cam
+from utils.explain.image_checks import images_for_model
 from utils.explain.overlay import normalize_maps, overlay, resize_maps
 from utils.explain.perturbation import insertion_deletion, mean_interval, perturbation_table
 from utils.explain.pointing import convex_hulls, energy_inside, pointing_game, pointing_table
@@ -84,11 +86,46 @@ def test_labels_of_every_form(form):
         (np.array([True, False, True]), "got bool"),
         ({"a": 1}, "targets must be an array, a tensor or a list of them, got dict"),
         (["cat", "dog", "cat"], "targets must be numbers, got text, 'cat'"),
+        (np.eye(4)[[2, 0, 1]] + np.eye(4)[3], "explains one label: name one, such as targets=3"),
     ],
 )
 def test_other_labels_are_refused(model, pixels, targets, message):
     with pytest.raises(ValueError, match=message):
         grad_cam(model, pixels, targets)
+
+
+CLASS_NAMES = ("cat", "dog", "frog", "horse")
+
+
+@pytest.mark.parametrize("targets", ["dog", ["dog", "cat", "dog"], np.array(["dog", "cat", "dog"])])
+def test_names_of_classes_are_refused_and_the_remedy_works(model, pixels, targets):
+    for name in ("targets", "contrast"):
+        with pytest.raises(ValueError, match=f"{name} must be numbers, got text, 'dog'") as caught:
+            grad_cam(model, pixels, **{name: targets})
+        remedy = re.search(r"Pass its number: (.*)\.$", str(caught.value))[1]
+        assert eval(remedy, {"class_names": CLASS_NAMES}) == 1
+
+
+def test_none_for_single_images_is_refused_and_the_remedy_works(model, pixels):
+    given = [None, 1, 2]
+    with pytest.raises(ValueError, match="targets may be None for all images, not for") as caught:
+        grad_cam(model, pixels, given)
+    predicted = re.search(r"one of (.*)\.$", str(caught.value))[1]
+    predicted = eval(predicted, {"model": model, "images": pixels})
+    mended = [p if one is None else one for one, p in zip(given, predicted, strict=True)]
+    expected = [grad_cam(model, pixels[i : i + 1], given[i])[0] for i in range(3)]
+    np.testing.assert_allclose(grad_cam(model, pixels, mended), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [str, Path, lambda name: [name, name]])
+def test_the_name_of_a_file_is_refused_and_the_remedy_works(model, tmp_path, kind):
+    path = tmp_path / "cat.png"
+    Image.new("RGB", (40, 30), (200, 0, 0)).save(path)
+    with pytest.raises(ValueError, match="got text, '.*'. Read the file: ") as caught:
+        grad_cam(model, kind(str(path)))
+    names = {"side": 16}
+    exec(re.search(r"file: (.*), with the side", str(caught.value))[1], names)
+    assert grad_cam(model, names["images"], 1).shape == (1, 16, 16)
 
 
 def test_images_of_pillow(model, pixels):
@@ -147,7 +184,7 @@ def batches(pixels):
         (lambda x: [*x.astype(object)], r"got object. Of arrays.*np.stack\(list\(images\)\)"),
         (lambda x: [x[0], x[1][:8]], "must have one shape; those given differ"),
         (lambda x: (x[:2], np.array([1, 2])), "those given differ.*alone, without labels"),
-        (lambda x: None, "got NoneType"),
+        (lambda x: None, "got NoneType. Does the function that makes them return them"),
         (lambda x: [], r"N >= 1, got \(0,\)"),
     ],
 )

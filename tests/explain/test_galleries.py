@@ -2,10 +2,13 @@
 
 import types
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from utils.explain import galleries
+from utils.explain.grad_cam import grad_cam
 from utils.explain.overlay import overlay
 from utils.training.evaluation import Predictions
 
@@ -26,19 +29,19 @@ def dataset():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What the maps were asked for; each map marks the cell whose number is its target."""
+    """What the maps were asked for; each map marks a cell of the diagonal, of its target."""
     asked = []
 
     def fake(model, images, targets, *, size, method="grad-cam", contrast=None):
         asked.append((method, list(targets), None if contrast is None else list(contrast)))
-        return np.stack([np.eye(3)[[target]] for target in targets])
+        return np.stack([np.diag(np.eye(3)[target]) for target in targets])
 
     monkeypatch.setattr(galleries, "grad_cam", fake)
     return asked
 
 
 def marks(image, target):
-    return overlay(image, np.eye(3)[[target]])
+    return overlay(image, np.diag(np.eye(3)[target]))
 
 
 def test_gallery_explains_the_predicted_class(predictions, dataset, calls):
@@ -115,3 +118,29 @@ def test_the_map_lies_on_the_central_square_of_the_photo_alone(shape):
     square[(slice(None), slice(15, 35)) if shape[1] == 50 else (slice(15, 35), slice(None))] = True
     assert not changed[~square].any() and changed[square].mean() > 0.9
     np.testing.assert_array_equal(galleries.photo_overlay(photo, np.zeros((8, 8))), photo)
+
+
+def own_model(shape, strides):
+    keras.utils.set_random_seed(0)
+    parts = [layers.Conv2D(5, 3, strides), layers.GlobalAveragePooling2D(), layers.Dense(3)]
+    return keras.Sequential([keras.Input(shape), *parts])
+
+
+@pytest.mark.parametrize(
+    "shape, strides",
+    [((12, 12, 3), 1), ((12, 12, 3), (2, 1)), ((12, 20, 3), 1), ((12, 22, 3), (1, 2))],
+)
+def test_galleries_of_a_model_of_ones_own(predictions, shape, strides):
+    """A `Sequential`, images of any shape, and a grid of cells that are not square."""
+    model = own_model(shape, strides)
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype="uint8")
+    data = types.SimpleNamespace(x_test=images, class_names=NAMES)
+    _, overlays, _ = galleries.explain(model, data, predictions, np.arange(3))
+    assert {one.shape for one in overlays} == {(round(256 * 12 / shape[1]), 256, 3)}
+    maps = grad_cam(model, images, predictions.predicted)
+    assert maps.max() == 1
+    for image, drawn, heat in zip(images, overlays, maps):
+        near, far = (np.abs(drawn - 1.0 * overlay(image, one)).mean() for one in (heat, heat[::-1]))
+        assert near <= far / 2
+    galleries.class_gallery(model, data, predictions)
+    galleries.mistake_gallery(model, data, predictions)

@@ -1,10 +1,12 @@
 """Choosing images for the gallery, and their maps as bytes, against one call of `grad_cam` each."""
 
+import keras
 import numpy as np
 import pytest
 from small_models import randomize
 
 from utils.explain.grad_cam import grad_cam
+from utils.explain.graph import Graph
 from utils.explain.map_sets import (
     METHODS,
     choose_images,
@@ -78,6 +80,59 @@ def test_layers_go_from_the_last_activation_to_the_first_stage():
         "stage2_block2_add": ("end of stage 2", 16),
         "stage1_block2_add": ("end of stage 1", 32),
     }
+
+
+def test_the_layers_of_a_backbone_have_the_names_that_lead_to_them():
+    options = {"include_top": False, "weights": None, "input_shape": (64, 64, 3)}
+    for backbone, last, side in (
+        (keras.applications.MobileNet(**options, alpha=0.25), "conv_pw_13_relu", 2),
+        (residual(), "relu", 8),
+    ):
+        x = keras.Input(backbone.input_shape[1:])
+        y = keras.layers.GlobalAveragePooling2D()(backbone(x))
+        model = keras.Model(x, keras.layers.Dense(3)(y))
+        found = stage_layers(model)
+        assert found.pop(f"{backbone.name}/{last}") == ("last activation", side)
+        assert list(found.items()) == backbone.name.startswith("residual") * [
+            ("residual/conv3_block1_add", ("end of conv3", 8)),
+            ("residual/conv2_block2_add", ("end of conv2", 16)),
+        ]
+        for name in found:
+            Graph(model).find(name)
+    anything = keras.Input((None, None, 3))
+    y = keras.layers.Conv2D(3, 3, name="conv")(anything)
+    model = keras.Model(anything, keras.layers.GlobalAveragePooling2D()(y))
+    assert stage_layers(model) == {"conv": ("last activation", None)}
+
+
+def residual():
+    """Named as those of Keras; with a sum of numbers, which is no stage."""
+    x = image = keras.Input((16, 16, 3))
+    for name in ("conv2_block1", "conv2_block2", "conv3_block1"):
+        x = keras.layers.MaxPooling2D()(x) if name == "conv3_block1" else x
+        y = keras.layers.Conv2D(3, 3, padding="same", name=f"{name}_conv")(x)
+        x = keras.layers.Add(name=f"{name}_add")([x, y])
+    gate = keras.layers.GlobalAveragePooling2D()(x)
+    gate = keras.layers.Add(name="gate_add")([gate, gate])
+    x = keras.layers.Multiply()([x, keras.layers.Reshape((1, 1, 3))(gate)])
+    return keras.Model(image, keras.layers.ReLU(name="relu")(x), name="residual")
+
+
+OWN = ("Cat", "dog", "DOG", "sea lion")
+
+
+@pytest.mark.parametrize(
+    "typed, meant", [("Cat", 0), ("cat", 0), ("DOG", 2), ("dog", 1), (" Sea Lion", 3)]
+)
+def test_names_of_classes_are_found_however_they_are_written(typed, meant):
+    labels = np.arange(4)
+    chosen, said = choose_images(Predictions(labels, np.eye(4)), OWN, of_class=typed)
+    assert chosen.tolist() == [meant] and said == f"images of class {OWN[meant]}"
+
+
+def test_a_name_that_is_nearly_one_is_told_as_it_is_written():
+    with pytest.raises(ValueError, match="Unknown class 'CTA'; did you mean Cat[?] Classes: Cat"):
+        choose_images(PREDICTIONS, ("Cat", "Dog", "Frog"), of_class="CTA")
 
 
 def test_maps_are_those_of_grad_cam_in_bytes(monkeypatch):

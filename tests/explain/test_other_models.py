@@ -11,6 +11,8 @@ from small_models import classify, numpy, small
 from utils.explain import grad_cam as gradcam
 from utils.explain.explainer import GradCAM
 from utils.explain.grad_cam import default_layer, grad_cam
+from utils.explain.graph import Graph
+from utils.explain.image_checks import images_for_model
 
 RAW = {"size": None, "normalize": False, "signed": True}
 
@@ -229,9 +231,11 @@ def test_several_outputs_are_refused_and_the_remedy_works(pixels):
     x = keras.Input((16, 16, 3))
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x))
     model = keras.Model(x, {"age": layers.Dense(1, name="age")(y), "kind": layers.Dense(3)(y)})
-    with pytest.raises(ValueError, match=r"2: .*'age'.*keras.Model\(model.input, model.outputs"):
+    with pytest.raises(
+        ValueError, match=r"2: .*'age'.*keras.Model\(model.inputs\[0\], model.outputs"
+    ):
         grad_cam(model, pixels)
-    assert grad_cam(keras.Model(model.input, model.outputs[0]), pixels).shape == (2, 16, 16)
+    assert grad_cam(keras.Model(model.inputs[0], model.outputs[0]), pixels).shape == (2, 16, 16)
 
 
 def test_several_inputs_are_refused_and_the_remedy_works_in_any_order(pixels):
@@ -379,6 +383,56 @@ def test_a_model_that_scales_pixels_wants_pixels(pixels, scale):
     assert grad_cam(model, 255 * pixels).shape == (2, 16, 16)
     raw = small(lambda x: classify(layers.Conv2D(4, 3)(layers.Rescaling(1 / 65535)(x))))
     assert grad_cam(raw, 65535 * pixels).shape == (2, 16, 16)  # of 16 bits
+
+
+def augmented(*parts):
+    return keras.Sequential([keras.Input((16, 16, 3)), *parts])
+
+
+BEFORE = {
+    "at once": lambda x: x,
+    "augmentation": lambda x: layers.RandomRotation(0.1)(layers.RandomFlip()(x)),
+    "augmentation, nested": lambda x: augmented(layers.RandomFlip(), layers.RandomContrast(0.1))(x),
+    "smaller": lambda x: layers.CenterCrop(8, 8)(layers.Resizing(12, 12)(x)),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_pixels_are_known_behind_augmentation_and_may_be_resized(pixels, before):
+    model = small(
+        lambda x: classify(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(BEFORE[before](x))))
+    )
+    shape, dtype, takes_pixels = Graph(model).input
+    assert takes_pixels
+    with pytest.raises(ValueError, match=r"takes pixels in 0..255, got .* itself\.$"):
+        images_for_model(pixels, shape, dtype, takes_pixels)
+    white = np.full((1, 16, 16, 3), 255, "float32")
+    for rounded in (white - 5e-5, white + 2e-5, white - 255 - 1e-6):
+        np.testing.assert_array_equal(images_for_model(rounded, shape, dtype, True), rounded)
+    edges = white * (np.arange(16) < 8)[:, None]
+    resized = keras.ops.image.resize(edges, (12, 12), interpolation="bicubic")
+    resized = numpy(keras.ops.image.resize(resized, (16, 16), interpolation="lanczos3"))
+    assert resized.min() < -1 and resized.max() > 256
+    with pytest.raises(ValueError, match="After resizing pass") as caught:
+        images_for_model(resized, shape, dtype, takes_pixels)
+    remedy = str(caught.value).partition("After resizing pass ")[2].removesuffix(".")
+    clipped = eval(remedy, {"np": np, "images": resized})
+    assert images_for_model(clipped, shape, dtype, takes_pixels).max() == 255
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x / 127.5 - 1, lambda x: (x - 125) / 60, lambda x: x - 117]
+)
+def test_normalized_images_are_not_to_be_clipped(change):
+    images = change(np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)))
+    with pytest.raises(ValueError, match="takes pixels in 0..255") as caught:
+        images_for_model(images, (None, 16, 16, 3), "float32", True)
+    assert "clip" not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", [layers.BatchNormalization, lambda: layers.Conv2D(3, 1)])
+def test_a_rescaling_behind_other_layers_says_nothing_of_the_images(before):
+    assert not Graph(small(lambda x: classify(layers.Rescaling(1 / 255)(before()(x))))).input[2]
 
 
 # Graphs with forks ---------------------------------------------------------------------------

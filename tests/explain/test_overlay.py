@@ -1,8 +1,12 @@
 """Maps are resized between pixel centers and laid over their image in true colors."""
 
+import re
+
+import keras
 import numpy as np
 import pytest
 
+from utils.explain.grad_cam import grad_cam
 from utils.explain.overlay import overlay, resize_maps
 
 
@@ -40,8 +44,8 @@ def test_opacity_follows_the_heat():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"image": np.zeros((32, 16, 3))}, r"square RGB.*\(32, 16, 3\).*center_square"),
-        ({"image": np.zeros((32, 32, 2))}, "square RGB"),
+        ({"image": np.zeros((32, 16, 3))}, r"heatmap of \(8, 8\) does not fit.*\(32, 16\)"),
+        ({"image": np.zeros((32, 32, 2))}, r"must be RGB \(height, width, 3\) or gray"),
         ({"image": np.full((4, 4, 3), np.nan)}, "finite"),
         ({"image": np.full((4, 4, 3), 256)}, "0..255"),
         ({"heatmap": np.zeros((1, 8, 8))}, r"one map.*\(1, 8, 8\)"),
@@ -65,3 +69,69 @@ def test_an_edge_is_enlarged_without_values_that_wrap_around():
     hot = {"heatmap": edge[..., 0] / 255, "colormap": "gray"}
     for picture in (overlay(edge, np.zeros((2, 2)), size=64), overlay(edge * 0, size=64, **hot)):
         assert (np.diff(picture[32, :, 0].astype(int)) >= 0).all()
+
+
+FITS = {  # image: maps that may be its own
+    (32, 32): [(1, 1), (2, 2), (8, 8), (32, 32), (256, 256)],
+    (48, 64): [(1, 1), (1, 2), (3, 4), (6, 8), (48, 64), (96, 128)],
+    (64, 48): [(4, 3)],
+    (250, 255): [(8, 8), (7, 8), (250, 255)],
+    (33, 50): [(3, 5), (4, 6), (5, 7), (16, 25), (17, 25)],  # of convolutions and pooling
+    (33, 64): [(2, 2)],
+    (299, 400): [(8, 11), (9, 12), (10, 13)],
+    (100, 150): [(171, 256), (170, 256)],
+}
+OTHERS = {
+    (48, 48): [(24, 48), (3, 4), (8, 9), (36, 48), (48, 47)],
+    (48, 64): [(4, 3), (8, 8), (48, 48), (64, 48), (48, 60)],
+    (250, 255): [(8, 7), (255, 250), (256, 256)],
+}
+
+
+@pytest.mark.parametrize("image", FITS)
+def test_a_map_of_the_image_is_drawn_in_its_proportions(image):
+    pixels = np.random.default_rng(0).integers(0, 256, (*image, 3), dtype="uint8")
+    for shape in FITS[image]:
+        drawn = overlay(pixels, np.zeros(shape), size=max(image))
+        np.testing.assert_array_equal(drawn, pixels)
+        assert overlay(pixels, np.ones(shape), size=3).shape[:2] == tuple(
+            round(3 * side / max(image)) for side in image
+        )
+
+
+@pytest.mark.parametrize("image", OTHERS)
+def test_a_map_of_another_image_is_refused_and_the_remedy_works(image):
+    pixels = np.zeros((*image, 3), "uint8")
+    for shape in OTHERS[image]:
+        with pytest.raises(ValueError, match="in the wrong place.*image that was explained"):
+            overlay(pixels, np.zeros(shape))
+
+
+def test_a_map_of_convolutions_without_padding_and_the_remedy():
+    """Their border is lost on both sides, so their map is not as wide for its height."""
+    parts = [keras.layers.Conv2D(3, 3), keras.layers.Conv2D(3, 5)]
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((16, 24, 3)), *parts, *head])
+    images = np.random.default_rng(0).random((1, 16, 24, 3), "float32")
+    (native,) = grad_cam(model, images, 1, size=None)
+    with pytest.raises(ValueError, match=r'whole, and.*: grad_cam\(..., size="input"\)'):
+        overlay(255 * images[0], native)
+    (whole,) = grad_cam(model, images, 1, size="input")
+    assert overlay(255 * images[0], whole).shape == (171, 256, 3)
+
+
+def test_a_hot_corner_stays_in_its_corner_of_a_wide_image():
+    heat = np.zeros((3, 4))
+    heat[0, 3] = 1
+    drawn = overlay(np.zeros((48, 64, 3), "uint8"), heat, size=64).sum(axis=2)
+    assert np.unravel_index(drawn.argmax(), drawn.shape)[0] < 16
+    assert drawn[:16, 48:].sum() > 0.6 * drawn.sum() and drawn.shape == (48, 64)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 3), (8, 8, 4)])
+def test_a_batch_or_opacity_is_refused_and_the_remedy_works(shape):
+    image = np.zeros(shape, "uint8")
+    with pytest.raises(ValueError, match="must be RGB") as caught:
+        overlay(image, np.zeros((8, 8)))
+    remedy = re.search(r": (image\[.*\])\.$", str(caught.value))[1]
+    assert overlay(eval(remedy, {"image": image}), np.zeros((8, 8))).shape == (256, 256, 3)

@@ -1,5 +1,7 @@
 """Predictions and mistakes, counted by hand on four images."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -112,3 +114,155 @@ def test_no_more_images_than_a_batch_are_predicted_at_once(monkeypatch):
 def test_of_equally_probable_classes_the_first_is_predicted_and_the_next_is_second():
     found = Predictions(np.array([2]), np.array([[0.1, 0.45, 0.45]]))
     assert (found.predicted.tolist(), found.second.tolist()) == ([1], [2])
+
+
+def head():
+    return [keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+
+
+def sequential():
+    return keras.Sequential([keras.Input((16, 16, 3)), *head()])
+
+
+def called():
+    model = sequential()
+    model(keras.Input((16, 16, 3)))  # from now on `model.input` is this one
+    return model
+
+
+def nested():
+    return keras.Sequential([keras.Input((16, 16, 3)), sequential()])
+
+
+@pytest.mark.parametrize("build", [sequential, called, nested])
+def test_a_sequential_is_evaluated_like_any_other(build):
+    model = build()
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype="uint8")
+    found = evaluate(model, images, [0, 1, 2]).probabilities
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match=r"the shape must be \(n, 16, 16, 3\)"):
+        evaluate(model, images[:, :9], [0, 1, 2])
+
+
+@pytest.mark.parametrize("outputs", [lambda y: {"a": y}, lambda y: [y, 2 * y]])
+def test_several_outputs_are_refused_and_the_remedy_works(outputs):
+    inputs = keras.Input((2, 2, 3))
+    flat = keras.layers.Flatten()(inputs)
+    model, images = keras.Model(inputs, outputs(flat)), np.ones((1, 2, 2, 3), "uint8")
+    for function in (lambda: predict_logits(model, images), lambda: evaluate(model, images, [0])):
+        with pytest.raises(ValueError, match="several outputs or a dictionary") as caught:
+            function()
+    one = follow(str(caught.value).partition("such as ")[2], model)
+    assert evaluate(one, images, [0]).probabilities.shape == (1, 12)
+
+
+def follow(remedy, model):
+    """The model that an error proposes as an expression."""
+    return eval(remedy.removesuffix("."), {"keras": keras, "model": model})
+
+
+def test_a_model_without_a_graph_is_refused_and_the_remedies_work():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = head()
+
+        def call(self, x):
+            return self.parts[1](self.parts[0](x))
+
+    images = np.ones((1, 16, 16, 3), "uint8")
+    for model in (Subclassed(), keras.Sequential(head())):
+        with pytest.raises(ValueError, match="does not say what it takes") as caught:
+            evaluate(model, images, [0])
+    names = {"keras": keras, "model": model, "height": 16, "width": 16, "channels": 3}
+    of_a_sequential = str(caught.value).partition("model: ")[2].partition(" for a Seq")[0]
+    exec(of_a_sequential, names)
+    assert evaluate(model, images, [0]).labels == [0]
+    names["model"] = Subclassed()
+    exec(str(caught.value).partition("another one ")[2].removesuffix("."), names)
+    assert evaluate(names["model"], images, [0]).labels == [0]
+
+
+def probabilities(*last):
+    return keras.Sequential([keras.Input((16, 16, 3)), *head(), *last])
+
+
+def by_operation():
+    x = keras.Input((16, 16, 3))
+    first = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
+    return keras.Model(x, keras.ops.softmax(keras.layers.Dense(5)(first)))
+
+
+ENDS = {
+    "Dense": lambda: probabilities(keras.layers.Dense(5, "softmax")),
+    "Softmax": lambda: probabilities(keras.layers.Dense(5), keras.layers.Softmax()),
+    "Activation": lambda: probabilities(keras.layers.Dense(5), keras.layers.Activation("softmax")),
+    "operation": by_operation,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_probabilities_are_refused_and_the_remedy_works(end):
+    model = ENDS[end]()
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype="uint8")
+    labels = np.array([0, 1, 2])
+    for function in (evaluate, evaluate_with_mirror):
+        with pytest.raises(ValueError, match="gives probabilities, of which") as caught:
+            function(model, images, labels)
+    lines = re.search(r"; (or: last|from this one take keras.*\))(.*)\.$", str(caught.value))[0]
+    lines = lines.removeprefix("; or: ").replace("; from this one take ", "model = ")
+    names = {"keras": keras, "model": model}
+    exec(lines.removesuffix("."), names)
+    expected = model.predict_on_batch(images)
+    found = evaluate(names["model"], images, labels).probabilities
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_argument_of_keras_that_the_error_names():
+    options = {"input_shape": (32, 32, 3), "alpha": 0.25, "weights": None, "classes": 5}
+    images = np.zeros((2, 32, 32, 3), "uint8")
+    model = keras.applications.MobileNet(**options)
+    with pytest.raises(
+        ValueError, match="keras.applications builds it with classifier_activation=None"
+    ):
+        evaluate(model, images, [0, 1])
+    model = keras.applications.MobileNet(**options, classifier_activation=None)
+    assert evaluate(model, images, [0, 1]).probabilities.shape == (2, 5)
+
+
+def test_half_precision_sums_to_one_as_near_as_it_can():
+    images = np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3), dtype="uint8")
+    model = probabilities(keras.layers.Dense(50, "softmax", dtype="bfloat16"))
+    with pytest.raises(ValueError, match="gives probabilities"):
+        evaluate(model, images, [0] * 9)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[0.5, 0.5], [1.5, -0.5]],  # sums of 1, but not of probabilities
+        [[0.5, 0.5], [0.5, 0.6]],  # one row alone
+        [[0.5, 0.502], [0.5, 0.5]],  # near 1, as numbers of four bytes are not near it
+        [[1.0], [1.0]],  # one column
+    ],
+)
+def test_logits_that_look_a_little_like_probabilities_are_taken(values):
+    values = np.array(values, "float32")
+    inputs = keras.Input((1, 1, values.shape[1]))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    model.predict_on_batch = lambda batch: values[: len(batch)]
+    images = np.zeros((2, 1, 1, values.shape[1]), "uint8")
+    np.testing.assert_array_equal(predict_logits(model, images), values)
+
+
+def test_one_column_is_refused_and_the_remedy_works():
+    model = probabilities(keras.layers.Dense(1))
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype="uint8")
+    with pytest.raises(ValueError, match="gives one number an image") as caught:
+        evaluate(model, images, [0, 0, 1])
+    names = {"keras": keras, "model": model}
+    exec(str(caught.value).partition("make two: ")[2].removesuffix("."), names)
+    found = evaluate(names["model"], images, [0, 0, 1]).probabilities[:, 1:]
+    sigmoid = keras.ops.convert_to_numpy(keras.ops.sigmoid(model.predict_on_batch(images)))
+    np.testing.assert_allclose(found, sigmoid, rtol=1e-4, atol=1e-6)

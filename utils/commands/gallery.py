@@ -10,6 +10,7 @@ import time
 
 from utils.atomic import write_text
 from utils.commands.arguments import command_parser, exit_status
+from utils.data.shapes import CLASS_NAMES
 from utils.data.sources import load_dataset
 from utils.explain.map_sets import (
     METHODS,
@@ -37,7 +38,7 @@ def make_gallery(network, dataset, about_network, *, of_class=None, cell=None, m
     """Explains the chosen test images and puts them on a page below `MAX_BYTES`.
 
     Args:
-        network: `keras.Model` of `utils.model.resnet.resnet_v2`.
+        network: `keras.Model` that ends in logits, such as `utils.model.resnet.resnet_v2`.
         dataset: `utils.data.dataset.Dataset`.
         about_network: str, a sentence that says which network it is.
         of_class, cell: as for `utils.explain.map_sets.choose_images`.
@@ -48,7 +49,7 @@ def make_gallery(network, dataset, about_network, *, of_class=None, cell=None, m
 
     Raises:
         ValueError: as `choose_images`; when `most` is below 1; and when the images with the maps at
-            the last layer alone are too much for a page.
+            the last layer alone are too much for a page, or when these are not square.
     """
     if most < 1:
         raise ValueError(f"The number of images must be at least 1, got {most}.")
@@ -63,7 +64,7 @@ def make_gallery(network, dataset, about_network, *, of_class=None, cell=None, m
     data = gallery_data(images, chosen, predictions, wanted, dataset.class_names)
     about = {
         "title": f"Heatmaps of {len(chosen):,} {what}",
-        "warning": "" if dataset.is_cifar10 else PAINTED,
+        "warning": PAINTED if tuple(dataset.class_names) == CLASS_NAMES else "",
         "choice": choice,
         "network": about_network,
         "left_out": "",
@@ -97,10 +98,17 @@ def layers_that_fit(network, images, wanted, room):
     """
     layers, entries = stage_layers(network), []
     for layer, (title, side) in layers.items():
-        expected = SHARE * len(wanted.images) * len(METHODS) * side**2
+        expected = SHARE * len(wanted.images) * len(METHODS) * (side or 0) ** 2
         if expected > room:
             break
-        entry = encode_layer(make_map_set(network, images, wanted, layer), title)
+        found = make_map_set(network, images, wanted, layer)
+        height, width = found.maps.shape[2:]
+        if height != width:
+            raise ValueError(
+                f"The page draws square maps; those at {layer!r} are {height} x {width}. "
+                "utils.explain.galleries.class_gallery and mistake_gallery draw them."
+            )
+        entry = encode_layer(found, title)
         if len(entry["maps"]) > room:
             break
         room -= len(entry["maps"])

@@ -1,5 +1,6 @@
 """What every explainer checks before it works, and what it returns."""
 
+import os
 from typing import NamedTuple
 
 import keras
@@ -14,6 +15,14 @@ class Explanation(NamedTuple):
     targets: np.ndarray  # int64 (N,), the class that each map explains; -1: a function's score
 
 
+OF_TEXT = {
+    "images": " Read the file: from utils.explain.photo import load_photo; images = "
+    "load_photo({0!r}, size=side)[1][None], with the side of the images that the model takes.",
+    "targets": " Pass its number: class_names.index({0!r}).",
+    "contrast": " Pass its number: class_names.index({0!r}).",
+}
+
+
 def to_array(values, name):
     """An array, a tensor of any backend, or a list of them, as a NumPy array of numbers.
 
@@ -21,6 +30,8 @@ def to_array(values, name):
         ValueError: on anything else, such as a `tf.data.Dataset`, a generator, a dictionary, text
             or an array of objects.
     """
+    if isinstance(values, os.PathLike):
+        values = os.fspath(values)
     if hasattr(values, "detach"):  # PyTorch
         values = (
             values.detach().cpu().float().numpy()
@@ -38,7 +49,9 @@ def to_array(values, name):
         and not hasattr(values, "__array_interface__")
     ):
         remedy = "From a data set take batches: for images, labels in dataset: ..."
-        if isinstance(values, dict):
+        if values is None:
+            remedy = "Does the function that makes them return them?"
+        elif isinstance(values, dict):
             remedy = f"Take it from the dictionary, whose keys are {[*values][:9]}."
         raise ValueError(
             f"{name} must be an array, a tensor or a list of them, got {type(values).__name__}. "
@@ -48,12 +61,13 @@ def to_array(values, name):
     if array.dtype.name == "bfloat16":
         return array.astype("float32")
     if array.dtype.kind not in "biuf":
-        text = array.dtype.kind in "US" and array.size
-        got = f"text, {str(array.flat[0])[:60]!r}." if text else f"{array.dtype}."
-        remedy = f" Of arrays of one shape make one: np.stack(list({name}))."
-        raise ValueError(
-            f"{name} must be numbers, got {got}{remedy if array.dtype == object else ''}"
-        )
+        got, remedy = f"{array.dtype}.", ""
+        if array.dtype == object:
+            remedy = f" Of arrays of one shape make one: np.stack(list({name}))."
+        elif array.dtype.kind in "US" and array.size:
+            text = str(array.flat[0])
+            got, remedy = f"text, {text[:60]!r}.", OF_TEXT.get(name, "").format(text[:200])
+        raise ValueError(f"{name} must be numbers, got {got}{remedy}")
     return array
 
 
@@ -86,91 +100,6 @@ def to_images(images):
     return images
 
 
-def images_for_model(images, shape, dtype, takes_pixels=False):
-    """The images as a model takes them: its dtype, floats rounded for whole pixels.
-
-    Args:
-        images: array, tensor or list of images, (N, height, width, channels); without the last
-            axis where the model takes one channel.
-        shape: shape of the model's input, with the batch.
-        dtype: str, of the model's input.
-        takes_pixels: bool, whether the model itself scales pixels of 0..255.
-
-    Raises:
-        ValueError: on another form or shape, no image, NaN, infinity, or values that are not in
-            0..255 for a model that takes pixels.
-    """
-    images, wanted = to_array(images, "images"), shape[1:]
-    gray = len(wanted) == 3 and wanted[-1] == 1 and images.ndim == 3
-    if gray and (images.shape[-1] not in CHANNELS or images.shape[1:] == wanted[:2]):
-        images = images[..., None]  # as Keras itself takes gray images
-    fits = images.ndim == len(shape) and all(
-        want in (None, got) for want, got in zip(wanted, images.shape[1:], strict=True)
-    )
-    if not fits or not len(images):
-        raise ValueError(
-            f"images must have shape (N, {', '.join(map(str, wanted))}) with N >= 1, got "
-            f"{images.shape}.{_shape_remedy(images.shape, wanted)}"
-        )
-    if images.dtype.kind not in "uif":
-        raise ValueError(f"images must be numbers (uint8 or float), got {images.dtype}.")
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
-        bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
-        raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
-    if takes_pixels or ("int" in dtype and images.dtype.name != dtype):
-        low, high, whole = images.min(), images.max(), np.array_equal(images, images.round())
-        top = 255 if takes_pixels else np.iinfo(dtype).max
-        if low < 0 or high > top or (high <= 1 and not whole):
-            raise ValueError(
-                f"The model takes pixels in 0..{top}, got values from {low} to {high}. Pass "
-                "raw pixels: the model normalizes them itself."
-            )
-    if "int" in dtype:
-        images = images.round()
-    return images.astype(dtype, copy=False)
-
-
-CHANNELS = {1: "gray", 3: "RGB", 4: "RGBA"}
-TO_CHANNELS = {
-    (1, 3): "np.repeat(images, 3, axis=-1)",
-    (4, 3): "images[..., :3]",
-    (3, 1): "images.mean(axis=-1, keepdims=True)",
-    (4, 1): "images[..., :3].mean(axis=-1, keepdims=True)",
-}
-
-
-def _shape_remedy(shape, wanted):
-    """What to do about images of a wrong shape, as the end of a sentence."""
-
-    def fits(shape, wanted):
-        return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted))
-
-    if fits(shape, wanted):
-        return " For one image pass image[None]."
-    if len(wanted) != 3 or 0 in shape:
-        return ""
-    *size, channels = wanted
-    last_is_channels = shape[-1] in CHANNELS
-    if len(shape) == 4 and shape[1] == channels and not last_is_channels and fits(shape[2:], size):
-        return " Channels stand last: pass np.transpose(images, (0, 2, 3, 1))."
-    if fits(shape[1:-1], size) or (last_is_channels and fits(shape[:-1], size)):
-        remedy = TO_CHANNELS.get((shape[-1], channels))
-        return (
-            f" The model takes {_channels(channels)}, these have {_channels(shape[-1])}"
-            + (f": pass {remedy}." if remedy else ".")
-            + (" One image is image[None]." if len(shape) == 3 else "")
-        )
-    if len(shape) == 3 and fits(shape[1:], size):
-        return " Without channels they are gray: pass np.repeat(images[..., None], 3, axis=-1)."
-    if len(shape) == 4 and shape[-1] == channels and None not in size:
-        return f" Resize them: keras.ops.image.resize(images, {tuple(size)})."
-    return ""
-
-
-def _channels(count):
-    return f"{count} channels ({CHANNELS[count]})" if count in CHANNELS else f"{count} channels"
-
-
 def check_classes(classes, count, name, number):
     """One class for each of `count` images, int64, -1 where None was given.
 
@@ -185,16 +114,26 @@ def check_classes(classes, count, name, number):
     """
     if classes is None:
         return np.full(count, -1, "int64")
+    if isinstance(classes, (list, tuple)) and any(one is None for one in classes):
+        raise ValueError(
+            f"{name} may be None for all images, not for single ones, got {list(classes)[:9]}. "
+            "Give these their predicted class, one of model.predict(images).argmax(axis=1)."
+        )
     wanted = to_array(classes, name)
     if wanted.shape == (count, 1):  # as keras.datasets.cifar10 gives labels
         wanted = wanted[:, 0]
     whole = wanted.dtype.kind == "f" and np.array_equal(wanted, wanted.round())
     if not (wanted.dtype.kind in "ui" or whole) or wanted.shape not in ((), (count,)):
-        one_hot = wanted.shape == (count, number) and number > 1
+        remedy = ""
+        if wanted.shape == (count, number) and number > 1:
+            remedy = f" Of one-hot rows take the class: {name}.argmax(axis=1)."
+            ones = np.isin(wanted, (0, 1)).all()
+            if ones and (wanted.sum(axis=1) != 1).any():
+                several = wanted.sum(axis=0).argmax()
+                remedy = f" A map explains one label: name one, such as {name}={several}."
         raise ValueError(
             f"{name} must be None, an int or a sequence of {count} ints (one for each image), "
-            f"got {wanted.dtype} of shape {wanted.shape}."
-            + (f" Of one-hot rows take the class: {name}.argmax(axis=1)." if one_hot else "")
+            f"got {wanted.dtype} of shape {wanted.shape}.{remedy}"
         )
     outside = wanted[(wanted < 0) | (wanted >= number)]
     if outside.size:

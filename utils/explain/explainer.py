@@ -10,11 +10,11 @@ from utils.explain.checks import (
     check_finite,
     fewer_images,
     fixed_batches,
-    images_for_model,
     predicted_classes,
 )
 from utils.explain.compiled import compile_gradient
 from utils.explain.graph import Graph
+from utils.explain.image_checks import images_for_model
 from utils.explain.layer_state import LayerState
 from utils.explain.logits import check_logits, find_logits
 from utils.explain.methods import HOOKS

@@ -3,7 +3,7 @@
 import numpy as np
 
 from utils.explain.grad_cam import grad_cam
-from utils.explain.overlay import overlay
+from utils.explain.overlay import normalize_maps, overlay, resize_maps
 from utils.explain.photo import center_square
 from utils.figures.gallery import Caption, plot_cam_gallery
 from utils.figures.grad_cam import plot_cam_methods
@@ -43,6 +43,8 @@ def explain(model, dataset, predictions, chosen):
 
 def _overlays(model, images, targets, **options):
     heat = grad_cam(model, images, targets, size=None, **options)
+    if images.shape[1] != images.shape[2] or heat.shape[1] != heat.shape[2]:
+        heat = normalize_maps(resize_maps(heat, images.shape[1:3]))  # a grid of other proportions
     return [overlay(image, one) for image, one in zip(images, heat)]
 
 

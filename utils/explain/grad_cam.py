@@ -52,7 +52,8 @@ def default_layer(model):
 
     Raises:
         ValueError: when the model has no graph, or no map worth explaining: all are 1x1, lie in
-            branches, or stand before tokens, as in a Vision Transformer.
+            branches, or stand before tokens, as in a Vision Transformer, or before a layer that
+            convolves and pools inside.
     """
     return Graph(model).default_layer()
 

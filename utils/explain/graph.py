@@ -3,12 +3,18 @@
 import difflib
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from keras import layers
 
-from utils.explain.keras_graph import Cast, has_graph, needed, parts_of, read_calls
-from utils.explain.remedies import with_fixed_inputs
+from utils.explain.keras_graph import Cast, has_kernel, needed, read_calls
+from utils.explain.model_checks import (
+    check_channels_last,
+    check_hidden,
+    check_input,
+    check_model,
+    check_tokens,
+    refuse_without_map,
+)
 
 # What such a layer gives shows nothing that its input does not show.
 UNCHANGED = (
@@ -20,13 +26,16 @@ UNCHANGED = (
     layers.Identity,
 )
 
+# What such a layer gives, as one of Keras's random augmentation, is pixels if it takes pixels.
+STILL_PIXELS = (*UNCHANGED, Cast, layers.Resizing, layers.CenterCrop)
+
 
 class Input(NamedTuple):
     """What a model takes."""
 
     shape: tuple  # (batch, height, width, channels), None where it is not fixed
     dtype: str
-    takes_pixels: bool  # whether its first layer divides by 255 or the like
+    takes_pixels: bool  # whether it divides by 255 or the like before all but augmentation
 
 
 class Graph:
@@ -55,7 +64,7 @@ class Graph:
     """
 
     def __init__(self, model):
-        _check_model(model)
+        check_model(model)
         self.model_name = model.name
         self.calls, (self.output,), ends = read_calls(model)
         self.specs = {0: model.inputs[0]}
@@ -63,23 +72,10 @@ class Graph:
             self.specs.update(zip(call.outputs, call.specs))
         self.needed = needed(self.calls, self.output)
         self.names = _names(self.calls, ends, self.needed, self.output)
-        _check_input(model, self.calls)
+        check_input(model, self.calls)
         image = model.inputs[0]
-        self.input = Input(image.shape, image.dtype, any(map(_scales_pixels, self.calls)))
-        first = [
-            name
-            for name, (_, operation) in self.names.items()
-            for part in parts_of(operation)
-            if getattr(part, "data_format", None) == "channels_first"
-        ]
-        if first:
-            raise ValueError(
-                f"Layer {first[0]!r} works with channels first; Grad-CAM needs channels last. "
-                'Build the model with data_format="channels_last" and copy the weights, which '
-                "have the same shapes: model.set_weights(old.get_weights()). Then compare the "
-                "logits of both on the same images: what a Flatten gives may have another order "
-                "now, in which the rows of the kernel behind it must be put, too."
-            )
+        self.input = Input(image.shape, image.dtype, _takes_pixels(self.calls))
+        check_channels_last(self.names)
 
     def find(self, layer):
         """The number of the value that a layer gives.
@@ -144,31 +140,22 @@ class Graph:
         chosen, used_last = None, {self.output: len(self.needed)}
         for position, call in enumerate(self.needed):
             used_last |= {one: max(position, used_last.get(one, 0)) for one in call.inputs}
-        alive, learned = {0}, False
+        alive, learned, maps = {0}, False, False
         for position, call in enumerate(self.needed):
             alive = {one for one in (*alive, *call.outputs) if used_last.get(one, 0) > position}
-            learned = learned or _has_kernel(call.operation)
+            learned = learned or has_kernel(call.operation)
+            maps = maps or (learned and any(self.is_spatial(one, True) for one in call.outputs))
             # Every path passes a value if nothing else that was computed before is used after it.
             passed = len(alive) == 1 and alive <= set(call.outputs)
             if passed and learned and self.is_spatial(*alive):
                 if not isinstance(call.operation, (*UNCHANGED, Cast)) and not _pads(call):
                     chosen, (value,) = position, alive
-        if chosen is None:
-            raise ValueError(
-                f"Model {self.model_name!r} has no layer with a map (batch, height, width, "
-                "channels) of more than 1x1 positions that every path from input to output "
-                "passes. Larger images have larger maps; else name a layer: layer=..."
-            )
-        name = self.name_of(value)
-        for call in self.needed[chosen + 1 :]:
-            shapes = [self.specs[value].shape for value in call.inputs]
-            if _has_kernel(call.operation) and any(len(s) == 3 and s[1] != 1 for s in shapes):
-                raise ValueError(
-                    f"Behind {name!r}, its last map, the model {self.model_name!r} goes on with "
-                    f"tokens ({call.path!r} takes {shapes[0]}), so no default map shows what it "
-                    f"has seen. Put a keras.layers.Reshape((height, width, channels)) of the last "
-                    f"tokens into the model and name it, or explain layer={name!r} as it is."
-                )
+        name = None if chosen is None else self.name_of(value)
+        behind = self.needed if chosen is None else self.needed[chosen + 1 :]
+        check_hidden(behind, self.specs, name)
+        if name is None:
+            refuse_without_map(self.model_name, self.specs[0].shape, maps)
+        check_tokens(behind, self.specs, name, self.model_name)
         return name
 
     def name_of(self, value):
@@ -176,58 +163,19 @@ class Graph:
         return next(name for name, (given, _) in self.names.items() if given == value)
 
 
-def _check_model(model):
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            f"model must be a keras.Model (Keras {keras.__version__}), got "
-            f"{type(model).__module__}.{type(model).__name__}."
-        )
-    if not has_graph(model):
-        if isinstance(model, keras.Sequential):
-            remedy = "Build it first: model.build((None, height, width, channels))."
-        else:
-            remedy = (
-                "Make it functional, with the same layers and weights: x = keras.Input((height, "
-                "width, channels)); model = keras.Model(x, model.call(x))."
-            )
-        raise ValueError(
-            "Grad-CAM needs a functional or built sequential model; "
-            f"{model.name!r} has no graph. {remedy}"
-        )
-    if len(model.inputs) != 1:
-        raise ValueError(
-            f"Grad-CAM explains models with one input, an image; {model.name!r} has "
-            f"{len(model.inputs)}: {[one.name for one in model.inputs]}. Fix the others, each at a "
-            "value, an array of the shape that one image gets, and name the layer to explain: "
-            f"{with_fixed_inputs(model)}."
-        )
-    if len(model.outputs) != 1:
-        raise ValueError(
-            f"Grad-CAM needs a model with one output; {model.name!r} has {len(model.outputs)}: "
-            f"{model.output_names}. Choose one: keras.Model(model.input, model.outputs[0])."
-        )
-
-
-def _check_input(model, calls):
-    """Refuses images with channels first, which a first layer turns round."""
-    shape = tuple(model.inputs[0].shape)
-    turned = any(
-        isinstance(call.operation, layers.Permute)
-        or type(call.operation).__name__ in ("Transpose", "Moveaxis")
-        for call in calls
-    )
-    if turned and len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4):
-        raise ValueError(
-            f"The model takes images with channels first, {shape}; Grad-CAM needs channels last. "
-            "Turn them round before it: image = keras.Input((height, width, channels)); model = "
-            "keras.Model(image, model(keras.layers.Permute((3, 1, 2))(image)))."
-        )
-
-
-def _scales_pixels(call):
-    """Whether a call divides the images by 255, 127.5 or the like."""
-    first = call.inputs == (0,) and isinstance(call.operation, layers.Rescaling)
-    return first and 0.002 < np.max(np.abs(call.operation.scale)) < 0.02
+def _takes_pixels(calls):
+    """Whether a model divides images by 255, 127.5 or the like, be it behind their augmentation."""
+    pixels = {0}
+    for call in calls:
+        operation = call.operation
+        if pixels.isdisjoint(call.inputs):
+            continue
+        if isinstance(operation, layers.Rescaling):
+            if 0.002 < np.max(np.abs(operation.scale)) < 0.02:
+                return True
+        elif isinstance(operation, STILL_PIXELS) or type(operation).__name__.startswith("Rand"):
+            pixels.update(call.outputs)
+    return False
 
 
 def _names(calls, ends, needed_calls, output):
@@ -247,13 +195,6 @@ def _names(calls, ends, needed_calls, output):
         for number, one in enumerate(each, start=1):
             names[path if len(each) == 1 else f"{path}#{number}"] = one
     return names
-
-
-def _has_kernel(operation):
-    """Whether an operation has learned more than a factor and an offset a channel."""
-    weights = getattr(operation, "weights", ())
-    normalization = isinstance(operation, layers.Normalization)
-    return not normalization and any(len(weight.shape) >= 2 for weight in weights)
 
 
 def _pads(call):

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from utils.explain.checks import fixed_batches, images_for_model
+from utils.explain.checks import fixed_batches
 from utils.explain.compiled import compile_forward
 from utils.explain.explainer import GradCAM
 from utils.explain.graph import Graph
+from utils.explain.image_checks import images_for_model
 from utils.explain.keras_graph import needed
 from utils.explain.logits import find_logits
 

@@ -141,6 +141,13 @@ def has_weights(call):
     return bool(getattr(call.operation, "weights", ()))
 
 
+def has_kernel(operation):
+    """Whether an operation has learned more than a factor and an offset a channel."""
+    weights = getattr(operation, "weights", ())
+    normalization = isinstance(operation, keras.layers.Normalization)
+    return not normalization and any(len(weight.shape) >= 2 for weight in weights)
+
+
 def parts_of(operation):
     """An operation and, of a layer, the layers within it."""
     within = getattr(operation, "_flatten_layers", lambda: [operation])

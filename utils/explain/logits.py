@@ -9,13 +9,13 @@ import math
 from typing import NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from utils.explain.bare_layer import BareLayer, activation_apart
 from utils.explain.effects import LINKS, effect_of, squashes
 from utils.explain.keras_graph import Call, Slot, has_weights, needed
 from utils.explain.remedies import cut, instead_of, without_activation
+from utils.training.evaluation import sum_to_one
 
 
 class Head(NamedTuple):
@@ -86,7 +86,7 @@ def check_logits(head, logits):
     if head.sure:
         return
     positive = logits.min() >= 0
-    sums = positive and logits.shape[1] > 1 and np.abs(logits.sum(axis=1) - 1).max() < 1e-2
+    sums = sum_to_one(logits, tolerance=1e-2)
     if sums or (positive and head.mixed and logits.max() <= 1):
         raise ValueError(
             f"The model gives probabilities (values from {logits.min():.3g} to "
@@ -102,9 +102,9 @@ def _check_shape(shape):
     if len(shape) < 2 or None in shape[1:] or math.prod(shape[1:]) != shape[-1]:
         raise ValueError(
             f"The model must end in logits (batch, classes), got shape {shape}. One number for "
-            "each image and class is needed: keras.Model(model.input, "
-            "keras.layers.GlobalAveragePooling2D()(model.output)) for a map of logits, "
-            "keras.layers.Reshape((1,))(model.output) for a single logit without a class axis."
+            "each image and class is needed: keras.Model(model.inputs[0], "
+            "keras.layers.GlobalAveragePooling2D()(model.outputs[0])) for a map of logits, "
+            "keras.layers.Reshape((1,))(model.outputs[0]) for a single logit without a class axis."
         )
 
 

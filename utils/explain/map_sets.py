@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.explain.checks import fixed_batches
 from utils.explain.explainer import GradCAM
-from utils.explain.grad_cam import default_layer
+from utils.explain.graph import Graph
 from utils.explain.methods import HOOKS
 from utils.explain.overlay import normalize_maps
 from utils.progress import progress
@@ -84,12 +84,14 @@ def choose_images(predictions, class_names, of_class=None, cell=None):
 
 
 def _class_index(name, class_names):
-    name = name.strip().lower()
-    if name not in class_names:
-        close = difflib.get_close_matches(name, class_names, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+    name, lower = name.strip(), [one.lower() for one in class_names]
+    if name in class_names:
+        return list(class_names).index(name)
+    if name.lower() not in lower:
+        close = difflib.get_close_matches(name.lower(), lower, n=1)
+        hint = f"did you mean {class_names[lower.index(close[0])]}? " if close else ""
         raise ValueError(f"Unknown class {name!r}; {hint}Classes: {', '.join(class_names)}.")
-    return list(class_names).index(name)
+    return lower.index(name.lower())
 
 
 def wanted_classes(predictions):
@@ -109,17 +111,23 @@ def wanted_classes(predictions):
 
 
 def stage_layers(model):
-    """The layers worth comparing in a network of `utils.model.resnet.resnet_v2`, last one first.
+    """The layers worth comparing in a network, last one first: its last map, the end of each stage.
+
+    A stage ends in the last layer of a name such as `stage1_block2_add`, be it in a nested model;
+    those of `utils.model.resnet.resnet_v2` and of the residual networks of Keras have such names.
 
     Returns:
-        Dict of layer name to (title, side of its map in positions).
+        Dict of layer name to (title, side of its map in positions; None where any image is taken).
     """
-    last = default_layer(model)
-    adds = [layer.name for layer in model.layers if layer.name.endswith("_add")]
-    ends = {name.split("_")[0]: name for name in adds}  # of each stage, the last addition
+    graph = Graph(model)
+    last = graph.default_layer()
+    spatial = [name for name, (value, _) in graph.names.items() if graph.is_spatial(value)]
+    adds = [name for name in spatial if name.endswith("_add")]
+    ends = {name.rpartition("/")[2].split("_")[0]: name for name in adds}  # the last of each stage
     titles = {last: "last activation"}
     titles |= {ends[key]: f"end of {key.replace('stage', 'stage ')}" for key in sorted(ends)[::-1]}
-    return {name: (text, model.get_layer(name).output.shape[1]) for name, text in titles.items()}
+    sides = {name: graph.specs[graph.find(name)].shape[1] for name in titles}
+    return {name: (text, sides[name]) for name, text in titles.items()}
 
 
 def make_map_set(model, images, wanted, layer):
@@ -127,7 +135,7 @@ def make_map_set(model, images, wanted, layer):
 
     Args:
         model: `keras.Model` that ends in logits.
-        images: uint8 (n, 32, 32, 3).
+        images: uint8 (n, height, width, 3).
         wanted: `Wanted` of these images.
         layer: name of the layer.
 

@@ -1,4 +1,8 @@
-"""The ways out that errors name, as expressions that can be pasted."""
+"""The ways out that errors name, as expressions that can be pasted.
+
+They say `inputs` and `outputs`: a `Sequential` has no `input` before it is called, and then that
+of the call.
+"""
 
 import keras
 
@@ -11,11 +15,12 @@ def instead_of(call):
         return f"where its input is the logits, {cut(call, 'input')}."
     if hasattr(call.operation, "activation"):
         return without_activation(call)
-    owner, place = _owner(call)
+    inputs, place = _inputs(call)
     return (
         "write a layer `logits` that has its weights and computes the same up to the logits, and "
-        f"put it in its place: layer = {find_expression(call)}; model = keras.Model({owner}.input, "
-        f"logits(layer.input)){place}; logits.set_weights(layer.get_weights())."
+        f"put it in its place: layer = {find_expression(call)}; model = "
+        f"keras.Model({inputs}, logits(layer.input)){place}; "
+        "logits.set_weights(layer.get_weights())."
     )
 
 
@@ -26,13 +31,13 @@ def without_activation(call, behind=()):
         call: `utils.explain.keras_graph.Call` of the layer.
         behind: calls of one input each, from the layer to the output.
     """
-    owner, place = _owner(call)
+    inputs, place = _inputs(call)
     output = "bare(layer.input)"
     for one in behind:
         output = f"{find_expression(one)}({output})"
     return (
         f"layer = {find_expression(call)}; bare = type(layer).from_config(layer.get_config() | "
-        f"{{'activation': None}}); model = keras.Model({owner}.input, {output}){place}; "
+        f"{{'activation': None}}); model = keras.Model({inputs}, {output}){place}; "
         "bare.set_weights(layer.get_weights())."
     )
 
@@ -48,11 +53,28 @@ def with_fixed_inputs(model):
     )
 
 
+def opened(call):
+    """A model in which a layer that hides layers of its own is a nested model with a graph."""
+    owner, place = _owner(call)
+    return (
+        f"layer = {find_expression(call)}; x = keras.Input(layer.input.shape[1:], "
+        "dtype=layer.input.dtype); opened = keras.Model(x, layer.call(x), name=layer.name); model "
+        f"= keras.models.clone_model({owner}, clone_function=lambda one: opened if one is layer "
+        f"else one){place}"
+    )
+
+
 def _owner(call):
     """The expression of the model that a call belongs to; and, of a nested one, its place."""
     *parents, _ = call.path.split("/")
     place = f" in the place of the nested model {'/'.join(parents)!r}" if parents else ""
     return _model_of(parents), place
+
+
+def _inputs(call):
+    """The expression of what the model of a call takes, one image at the top; and its place."""
+    owner, place = _owner(call)
+    return f"{owner}.inputs{'' if place else '[0]'}", place
 
 
 def _model_of(parents):
@@ -71,5 +93,5 @@ def find_expression(call):
 
 def cut(call, side):
     """The expression of a model that ends at a call, before ("input") or behind it ("output")."""
-    owner, place = _owner(call)
-    return f"keras.Model({owner}.input, {find_expression(call)}.{side}){place}"
+    inputs, place = _inputs(call)
+    return f"keras.Model({inputs}, {find_expression(call)}.{side}){place}"

@@ -21,12 +21,12 @@ from utils.explain.checks import (
     check_finite,
     fewer_images,
     fixed_batches,
-    images_for_model,
     predicted_classes,
 )
 from utils.explain.compiled import compile_forward
 from utils.explain.effects import LINKS
 from utils.explain.graph import Graph
+from utils.explain.image_checks import images_for_model
 from utils.explain.keras_graph import needed
 from utils.explain.layer_state import LayerState
 from utils.explain.logits import check_logits, find_logits

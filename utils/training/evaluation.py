@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from utils.data.image_arrays import check_images, check_labels
@@ -73,13 +74,12 @@ def predict_logits(model, images):
     first image, so that it is compiled once. `predict` would build an iterator for every call.
     Where the device has no room for a batch, half of it is tried, and so on: a training of hours
     does not end for it. A network that takes whole numbers gets floats rounded, as for a heatmap.
+
+    Raises:
+        ValueError: for images of another form, or a model that gives no logits but probabilities.
     """
-    images = check_images(images, model.input_shape[1:])
-    if not hasattr(model.output, "shape"):
-        raise ValueError(
-            f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
-            f"such as keras.Model(model.input, model.get_layer(name).output)."
-        )
+    _check_model(model)
+    images = check_images(images, model.inputs[0].shape[1:])
     size = min(EVALUATION_BATCH, len(images))
     while size > 1:
         try:
@@ -92,6 +92,15 @@ def predict_logits(model, images):
         return _in_batches(model, images, 1)
 
 
+def sum_to_one(values, tolerance):
+    """Whether numbers (n, classes) are probabilities: none negative, and every row sums to 1.
+
+    A single column, which is 1 after any softmax, counts as a logit.
+    """
+    positive = values.shape[1] > 1 and values.min() >= 0
+    return positive and np.abs(values.sum(axis=1) - 1).max() < tolerance
+
+
 def _in_batches(model, images, size):
     logits, whole = [], "int" in model.inputs[0].dtype
     for start in progress(range(0, len(images), size), "prediction: batch"):
@@ -100,7 +109,31 @@ def _in_batches(model, images, size):
         missing = size - len(batch)
         padded = np.concatenate([batch, np.repeat(batch[:1], missing, axis=0)])
         logits.append(model.predict_on_batch(padded)[: len(batch)])
-    return np.concatenate(logits)
+    logits = np.concatenate(logits)
+    tolerance = 1e-2 if logits.itemsize < 4 else 1e-3  # numbers of half precision are rounded
+    if logits.ndim == 2 and sum_to_one(logits.astype("float32"), tolerance):
+        raise ValueError(
+            f"{model.name!r} gives probabilities, of which the softmax would be taken once more. "
+            "Pass a model that ends in logits, without the last activation: keras.applications "
+            f"builds it with classifier_activation=None{_remedy(model)}."
+        )
+    return logits
+
+
+def _remedy(model):
+    """How a model whose last layer makes probabilities is cut before them."""
+    last = model.layers[-1]
+    if isinstance(last, (keras.layers.Softmax, keras.layers.Activation)):
+        return "; from this one take keras.Model(model.inputs[0], model.layers[-1].input)"
+    if getattr(last, "activation", None) is keras.activations.linear:  # a function stands behind it
+        return "; from this one take keras.Model(model.inputs[0], model.layers[-1].output)"
+    if hasattr(last, "activation"):
+        return (
+            "; or: last = model.layers[-1]; bare = type(last).from_config(last.get_config() | "
+            "{'activation': None}); model = keras.Model(model.inputs[0], bare(last.input)); "
+            "bare.set_weights(last.get_weights())"
+        )
+    return ""
 
 
 def predict_probabilities(model, images):
@@ -147,8 +180,9 @@ def evaluate(model, images, labels):
         `Predictions`.
 
     Raises:
-        ValueError: for images or labels of another form; `DivergedError`, which is one, when a
-            logit is not finite.
+        ValueError: for images or labels of another form, a model without a graph, of several
+            outputs, of one number an image, or that gives probabilities; `DivergedError`, which is
+            one, when a logit is not finite.
     """
     images, labels = _check(model, images, labels)
     return Predictions(labels, predict_probabilities(model, images))
@@ -173,8 +207,30 @@ def evaluate_with_mirror(model, images, labels):
     return tuple(Predictions(labels, softmax(one)) for one in both)
 
 
+def _check_model(model):
+    """Refuses a model that has no graph, or another output than one array."""
+    if not getattr(model, "inputs", None):  # a `Sequential` that is not built raises, too
+        raise ValueError(
+            f"{model.name!r} does not say what it takes; pass a functional or a built sequential "
+            "model: model.build((None, height, width, channels)) for a Sequential, for another one "
+            "x = keras.Input((height, width, channels)); model = keras.Model(x, model.call(x))."
+        )
+    if len(model.outputs) > 1 or isinstance(getattr(model, "output", None), dict):
+        raise ValueError(
+            f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
+            "such as keras.Model(model.inputs[0], model.outputs[0])."
+        )
+
+
 def _check(model, images, labels):
-    images = check_images(images, model.input_shape[1:])
+    _check_model(model)
+    if model.output_shape[-1] == 1:
+        raise ValueError(
+            f"{model.name!r} gives one number an image, and of one class the probability is always "
+            "1. Of a logit for the second of two classes make two: z = model.outputs[0]; model = "
+            "keras.Model(model.inputs[0], keras.layers.Concatenate()([0 * z, z]))."
+        )
+    images = check_images(images, model.inputs[0].shape[1:])
     return images, check_labels(labels, len(images), model.output_shape[-1])
 
 
