@@ -157,6 +157,22 @@ def test_several_outputs_are_refused_and_the_remedy_works(outputs):
     assert evaluate(one, images, [0]).probabilities.shape == (1, 12)
 
 
+def test_a_map_of_logits_is_refused_and_its_mean_taken():
+    inputs = keras.Input((4, 4, 3))
+    model, images = keras.Model(inputs, keras.layers.Conv2D(5, 1)(inputs)), np.ones((2, 4, 4, 3))
+    with pytest.raises(ValueError, match=r"gives \(None, 4, 4, 5\) where logits") as caught:
+        evaluate(model, images, [0, 1])
+    mean = follow(str(caught.value).partition("of them is ")[2], model)
+    assert evaluate(mean, images, [0, 1]).probabilities.shape == (2, 5)
+
+
+def test_logits_of_half_precision_are_given_as_float32():
+    inputs = keras.Input((2, 2, 3))
+    flat = keras.layers.Flatten(dtype="float16")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, dtype="float16")(flat))
+    assert predict_logits(model, np.ones((2, 2, 2, 3), "uint8")).dtype == np.float32
+
+
 def follow(remedy, model):
     """The model that an error proposes as an expression."""
     return eval(remedy.removesuffix("."), {"keras": keras, "model": model})

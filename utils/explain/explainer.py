@@ -14,7 +14,7 @@ from utils.explain.checks import (
 )
 from utils.explain.compiled import compile_gradient
 from utils.explain.graph import Graph
-from utils.explain.image_checks import images_for_model
+from utils.explain.image_checks import as_input, checked_images
 from utils.explain.layer_state import LayerState
 from utils.explain.logits import check_logits, find_logits
 from utils.explain.methods import HOOKS
@@ -85,7 +85,7 @@ class GradCAM:
         Returns:
             `utils.explain.checks.Explanation`.
         """
-        images = images_for_model(images, *self._graph.input)
+        images = checked_images(images, *self._graph.input)
         if self._score and not (targets is None and contrast is None):
             raise ValueError("Pass either a function as target, or classes, not both.")
         if "eigen-cam" in self._methods and contrast is not None:
@@ -114,8 +114,9 @@ class GradCAM:
         chosen = np.where(wanted < 0, predicted_classes(logits), wanted)
         return Explanation(maps, logits, np.full(len(images), -1) if self._score else chosen)
 
-    def _maps_and_logits(self, *batch):
+    def _maps_and_logits(self, images, *classes):
         """Those of a batch, from scaled gradients, or plain ones where a float16 has no room."""
+        batch = as_input(images, self._graph.input.dtype), *classes
         maps, logits = self._explain(*batch, _SCALE)
         if np.isfinite(logits).all() and not np.isfinite(maps).all():
             return self._explain(*batch, np.float32(1))

@@ -16,7 +16,17 @@ TO_CHANNELS = {
 
 
 def images_for_model(images, shape, dtype, takes_pixels=False):
-    """The images as a model takes them: its dtype, floats rounded for whole pixels.
+    """The images as a model takes them: `checked_images`, and these `as_input`."""
+    return as_input(checked_images(images, shape, dtype, takes_pixels), dtype)
+
+
+def as_input(images, dtype):
+    """Images in the dtype of a model's input, floats rounded for whole pixels."""
+    return (images.round() if "int" in dtype else images).astype(dtype, copy=False)
+
+
+def checked_images(images, shape, dtype, takes_pixels=False):
+    """Images that a model can take, still in their own dtype: of many, a batch at a time is cast.
 
     Args:
         images: array, tensor or list of images, (N, height, width, channels); without the last
@@ -24,6 +34,9 @@ def images_for_model(images, shape, dtype, takes_pixels=False):
         shape: shape of the model's input, with the batch.
         dtype: str, of the model's input.
         takes_pixels: bool, whether the model itself scales pixels of 0..255.
+
+    Returns:
+        Array (N, height, width, channels).
 
     Raises:
         ValueError: on another form or shape, no image, NaN, infinity, or values that are not in
@@ -48,18 +61,16 @@ def images_for_model(images, shape, dtype, takes_pixels=False):
         raise ValueError(f"images must be finite, got NaN or infinity in images {bad[:10]}.")
     if takes_pixels or ("int" in dtype and images.dtype.name != dtype):
         low, high = images.min(), images.max()
-        whole = np.allclose(images, images.round(), rtol=0, atol=ROUNDING)
         top = 255 if takes_pixels else np.iinfo(dtype).max
-        if low < -ROUNDING or high > top + ROUNDING or (high <= 1 and not whole):
+        scaled = high <= 1 and not np.allclose(images, images.round(), rtol=0, atol=ROUNDING)
+        if low < -ROUNDING or high > top + ROUNDING or scaled:
             resized = -OVERSHOOT <= low and OVERSHOOT < high <= 255 + OVERSHOOT and top == 255
             raise ValueError(
                 f"The model takes pixels in 0..{top}, got values from {low} to {high}. Pass "
                 "raw pixels: the model normalizes them itself."
                 + (" After resizing pass np.clip(images, 0, 255)." if resized else "")
             )
-    if "int" in dtype:
-        images = images.round()
-    return images.astype(dtype, copy=False)
+    return images
 
 
 def _shape_remedy(shape, wanted):

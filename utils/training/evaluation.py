@@ -111,7 +111,8 @@ def _in_batches(model, images, size):
         logits.append(model.predict_on_batch(padded)[: len(batch)])
     logits = np.concatenate(logits)
     tolerance = 1e-2 if logits.itemsize < 4 else 1e-3  # numbers of half precision are rounded
-    if logits.ndim == 2 and sum_to_one(logits.astype("float32"), tolerance):
+    logits = logits.astype("float32")
+    if sum_to_one(logits, tolerance):
         raise ValueError(
             f"{model.name!r} gives probabilities, of which the softmax would be taken once more. "
             "Pass a model that ends in logits, without the last activation: keras.applications "
@@ -219,6 +220,12 @@ def _check_model(model):
         raise ValueError(
             f"{model.name!r} has several outputs or a dictionary of them; pass a model with one, "
             "such as keras.Model(model.inputs[0], model.outputs[0])."
+        )
+    if len(model.outputs[0].shape) != 2:
+        raise ValueError(
+            f"{model.name!r} gives {model.outputs[0].shape} where logits (n, classes) are wanted; "
+            "the mean of a map of them is keras.Model(model.inputs[0], "
+            "keras.layers.GlobalAveragePooling2D()(model.outputs[0]))."
         )
 
 
