@@ -49,3 +49,15 @@ def test_the_marks_that_occur_are_explained(group, marks):
 def test_wrong_input_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (24, 48), (50, 20)])
+def test_pictures_keep_their_proportions_and_stay_in_their_cells(shape):
+    wide = np.zeros((*shape, 3), "uint8")
+    axes = plot_cam_gallery([wide], [wide], captions(1)).axes[0]
+    boxes = [image.get_extent() for image in axes.images]
+    for left, right, bottom, top in boxes:
+        assert (bottom - top) / (right - left) == pytest.approx(shape[0] / shape[1])
+        assert max(bottom - top, right - left) == pytest.approx(224)
+        assert 0 <= top < bottom <= 224
+    assert boxes[0][1] < boxes[1][0]

@@ -96,9 +96,10 @@ def _draw_group(axes, pictures, caption, lines):
     """Draws an image and its overlays side by side under their caption."""
     size, gap = 224, 8
     for number, picture in enumerate(pictures):
-        left = number * (size + gap)
-        extent = (left, left + size, size, 0)
         picture = rgb_pixels(picture, "overlay" if number else "image", 3)
+        height, width = (size * side / max(picture.shape[:2]) for side in picture.shape[:2])
+        left, top = number * (size + gap) + (size - width) / 2, (size - height) / 2
+        extent = (left, left + width, top + height, top)
         axes.imshow(picture, extent=extent, interpolation="catrom")
     width = len(pictures) * (size + gap) - gap
     axes.set_xlim(-gap, width + gap)
