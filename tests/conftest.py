@@ -1,9 +1,22 @@
-"""A web server on this machine, for the tests of everything that downloads."""
+"""For all tests: the same random numbers in every run, and a web server on this machine."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import keras
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def seeded_module():
+    """Before what the tests of a module share is made, such as a network."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def seeded_test():
+    """Keras takes the seeds of initializers from `random`: a test must not hang on luck."""
+    keras.utils.set_random_seed(0)
 
 
 class Server(ThreadingHTTPServer):
