@@ -1,9 +1,11 @@
 """Range test against theory, and a model left alone."""
 # ruff: noqa: NPY002 - the global random state is what must be restored
 
+import contextlib
 import math
 import random
 import re
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from utils.training.optimizer import OneCycleSGD, ScheduleTable
 from utils.training.range_test import range_test
-from utils.training.trial_model import trial_model
+from utils.training.trial_model import restored, trial_model
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(64, 6, 6, 1)).astype("float32")
@@ -566,3 +568,22 @@ def test_metrics_within_a_layer_are_restored():
     before = state_of(model)
     range_test(model, PAIRS, num_steps=12, end_lr=0.1)  # ends with another batch
     assert_same_state(before, state_of(model))
+
+
+def test_the_test_runs_in_the_scope_that_the_model_was_built_in():
+    """As `fit` does; without it TensorFlow's mirrored variables take no step (tried by hand)."""
+    scopes = []
+
+    @contextlib.contextmanager
+    def scope():
+        scopes.append("entered")
+        yield
+        scopes.append("left")
+
+    of_two = SimpleNamespace(variables=[], metrics_variables=[], distribute_strategy=None)
+    with restored(of_two):
+        assert scopes == []
+    of_two.distribute_strategy = SimpleNamespace(scope=scope)
+    with restored(of_two):
+        assert scopes == ["entered"]
+    assert scopes == ["entered", "left"]
