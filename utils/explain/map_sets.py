@@ -103,8 +103,7 @@ def wanted_classes(predictions):
     Returns:
         `Wanted`. Predicted and true class, or true and second class, are often the same one.
     """
-    three = [predictions.predicted, predictions.labels, predictions.second]
-    three = np.stack(three, axis=1)
+    three = np.stack([predictions.predicted, predictions.labels, predictions.second], axis=1)
     number = np.arange(len(three))[:, None]
     pairs, rows = np.unique(number * 10_000 + three, return_inverse=True)
     return Wanted(pairs // 10_000, pairs % 10_000, rows.reshape(three.shape))

@@ -101,7 +101,8 @@ def overlay(image, heatmap, *, size=256, colormap="inferno", max_opacity=0.6):
         raise ValueError(
             f"size must be an int >= 1 and max_opacity in 0..1, got {size!r} and {max_opacity!r}."
         )
-    sides = [max(1, round(side * size / max(image.shape))) for side in image.shape[1::-1]]
+    height, width = image.shape[:2]
+    sides = [max(1, round(side * size / max(height, width))) for side in (width, height)]
     # Cubic enlarges without visible blocks or diamonds, area reduces without aliasing.
     image, heat = (
         cv2.resize(
