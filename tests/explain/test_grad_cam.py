@@ -301,3 +301,30 @@ def test_half_precision_loses_neither_small_gradients_nor_large_ones(largest):
     expected = activations.astype("float32") @ numpy(model.get_layer("scores").kernel)[:, 1]
     maps = grad_cam(model, pixels, 1, size=None, normalize=False, signed=True)
     np.testing.assert_allclose(maps * 128**2, expected, rtol=0.01, atol=5e-4 * largest)
+
+
+def test_half_precision_is_near_float32_where_a_scaled_gradient_would_overflow():
+    """A ReLU makes zeros of NaN on JAX, so that the map does not tell."""
+    maps = {}
+    for dtype in ("float32", "mixed_float16"):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 3))
+        x = layers.Rescaling(1 / 255, dtype=dtype)(inputs)
+        x = layers.Conv2D(8, 3, activation="relu", dtype=dtype, name="conv")(x)
+        x = layers.GlobalAveragePooling2D(dtype=dtype)(layers.Conv2D(8, 3, dtype=dtype)(x))
+        steep = keras.initializers.VarianceScaling(1e5)
+        x = layers.Dense(5, kernel_initializer=steep, dtype="float32")(
+            layers.Dense(16, "tanh", dtype=dtype)(x)
+        )
+        pixels = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32")
+        found = keras.Model(inputs, x)
+        maps[dtype] = grad_cam(found, pixels, 1, "conv", method="layer-cam", size=None)
+    assert maps["float32"].max(axis=(1, 2)).all()
+    np.testing.assert_allclose(maps["mixed_float16"], maps["float32"], atol=0.2)
+
+
+def test_the_scores_of_a_function_may_be_of_another_dtype(model, images):
+    weights = np.zeros(10)  # float64
+    weights[3] = 1
+    found = grad_cam(model, images, lambda logits: keras.ops.matmul(logits, weights))
+    np.testing.assert_allclose(found, grad_cam(model, images, 3), atol=1e-5)

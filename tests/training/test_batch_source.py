@@ -189,9 +189,29 @@ class Uncounted(Counted):
         return PAIRS[index]
 
 
+class OfExamples:
+    """Iterates batches, and indexes examples."""
+
+    def __iter__(self):
+        return iter(PAIRS)
+
+    def __len__(self):
+        return 32
+
+    def __getitem__(self, index):
+        return PAIRS[index // 8][0][index % 8], PAIRS[index // 8][1][index % 8]
+
+
+class WithoutLength(Pairs):
+    __len__ = None
+    num_batches = 4
+
+
 READ_AGAIN = {
     "list": lambda: PAIRS,
     "PyDataset": Pairs,
+    "PyDataset without len": WithoutLength,
+    "of examples": OfExamples,
     "counted": Counted,
     "uncounted": Uncounted,
     "generator": lambda: iter(PAIRS),
@@ -205,7 +225,7 @@ def test_held_out_batches_are_read_after_every_step_whatever_holds_them(form):
     assert np.array_equal(found, plain_losses(held_out=4))
 
 
-@pytest.mark.parametrize("form", ["PyDataset", "counted", "uncounted"])
+@pytest.mark.parametrize("form", [form for form in READ_AGAIN if form != "generator"])
 def test_batches_with_an_index_are_begun_again(form):
     assert len(set(plain_losses().tolist())) == 11
     assert np.array_equal(losses_of(READ_AGAIN[form]()), plain_losses())

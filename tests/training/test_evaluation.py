@@ -204,10 +204,12 @@ def probabilities(*last):
     return keras.Sequential([keras.Input((16, 16, 3)), *head(), *last])
 
 
-def by_operation():
+def by_operation(last="Dense", **options):
     x = keras.Input((16, 16, 3))
     first = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
-    return keras.Model(x, keras.ops.softmax(keras.layers.Dense(5)(first)))
+    first = keras.layers.Dense(5, **options)(first)
+    last = {"Dense": lambda x: x, "norm": keras.layers.BatchNormalization()}[last]
+    return keras.Model(x, keras.ops.softmax(last(first)))
 
 
 ENDS = {
@@ -215,6 +217,8 @@ ENDS = {
     "Softmax": lambda: probabilities(keras.layers.Dense(5), keras.layers.Softmax()),
     "Activation": lambda: probabilities(keras.layers.Dense(5), keras.layers.Activation("softmax")),
     "operation": by_operation,
+    "operation behind an activation": lambda: by_operation(activation="tanh"),
+    "operation behind a normalization": lambda: by_operation("norm"),
 }
 
 

@@ -587,3 +587,22 @@ def test_the_test_runs_in_the_scope_that_the_model_was_built_in():
     with restored(of_two):
         assert scopes == ["entered"]
     assert scopes == ["entered", "left"]
+
+
+class Reconstruction(keras.layers.Layer):
+    """Adds its loss itself, as the autoencoders of Keras's guides do."""
+
+    def call(self, x, y):
+        self.add_loss(keras.ops.mean((x - y) ** 2))
+        return y
+
+
+def test_a_loss_that_a_layer_adds_is_enough():
+    inputs = keras.Input((2,))
+    outputs = Reconstruction()(inputs, keras.layers.Dense(2)(inputs))
+    batches, curves = [(x, x) for x, _ in PAIRS], []
+    for loss in (None, lambda y_true, y_pred: keras.ops.mean((y_true - y_pred) ** 2)):
+        model = keras.Model(inputs, outputs)
+        model.compile(keras.optimizers.SGD(), loss)
+        curves.append(range_test(model, batches, num_steps=12, start_lr=1e-6, end_lr=1e-5).loss)
+    np.testing.assert_allclose(curves[1], 2 * curves[0], rtol=1e-3)

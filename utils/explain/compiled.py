@@ -79,11 +79,12 @@ def compile_gradient(calls, image, explained, logits, score, hook, needs_gradien
         needs_gradient: bool, whether it uses the gradient.
 
     Returns:
-        Callable, NumPy images, targets and contrast (int64) and a scale (float32) to a list of two
-        NumPy arrays, float32: signed maps (n, h, w) and logits (n, classes). The gradient is taken
-        of the score times the scale, and divided by it in float32: a power of two changes no digit,
-        but keeps a small gradient in the range of a float16. On TensorFlow and PyTorch it raises
-        `ValueError` where no gradient comes through; on JAX it is zero then.
+        Callable, NumPy images, targets and contrast (int64) and a scale (float32) to a list of
+        three NumPy arrays: signed maps (n, h, w), float32; whether the gradient is finite, bool ();
+        and logits (n, classes), float32. The gradient is taken of the score times the scale, and
+        divided by it in float32: a power of two changes no digit, but keeps a small gradient in the
+        range of a float16. On TensorFlow and PyTorch it raises `ValueError` where no gradient comes
+        through; on JAX it is zero then.
     """
     trunk, behind, below = [], [], {explained}
     for call in calls:
@@ -103,10 +104,12 @@ def compile_gradient(calls, image, explained, logits, score, hook, needs_gradien
         run_calls(behind, values)
         found = values[logits]
         found = ops.reshape(ops.cast(found, "float32"), (-1, math.prod(found.shape[1:])))
-        return scale * ops.sum(score(found, targets, contrast)), found
+        return scale * ops.sum(ops.cast(score(found, targets, contrast), "float32")), found
 
     def weigh(activations, gradients, scale):
-        return hook(ops.cast(activations, "float32"), ops.cast(gradients, "float32") / scale)
+        gradients = ops.cast(gradients, "float32") / scale
+        finite = ops.all(ops.isfinite(gradients))  # no map tells: a ReLU makes zeros of NaN on JAX
+        return hook(ops.cast(activations, "float32"), gradients), finite
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -147,7 +150,7 @@ def _on_tensorflow(image, activate, total, weigh, needs_gradient):
             if gradients is None:
                 stopped.append(True)
                 gradients = tf.zeros_like(activations)
-            return weigh(activations, gradients, scale), logits
+            return *weigh(activations, gradients, scale), logits
 
     def run(*arguments):
         found = explain(*arguments)
@@ -170,7 +173,7 @@ def _on_jax(variables, activate, total, weigh):
                 return total(values, activations, targets, contrast, scale)
 
             gradients, logits = jax.grad(score, has_aux=True)(activations)
-            return weigh(activations, gradients, scale), logits
+            return *weigh(activations, gradients, scale), logits
 
     return lambda *arguments: jax.device_get(explain([v.value for v in variables], *arguments))
 
@@ -193,8 +196,8 @@ def _on_torch(activate, total, weigh, needs_gradient):
                 if needs_gradient:
                     _refuse_stopped()
                 gradients = torch.zeros_like(activations)
-            maps = weigh(activations, gradients, scale)
-        return [ops.convert_to_numpy(tensor.detach()) for tensor in (maps, logits)]
+            found = *weigh(activations, gradients, scale), logits
+        return [ops.convert_to_numpy(tensor.detach()) for tensor in found]
 
     return explain
 

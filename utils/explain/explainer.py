@@ -117,9 +117,9 @@ class GradCAM:
     def _maps_and_logits(self, images, *classes):
         """Those of a batch, from scaled gradients, or plain ones where a float16 has no room."""
         batch = as_input(images, self._graph.input.dtype), *classes
-        maps, logits = self._explain(*batch, _SCALE)
-        if np.isfinite(logits).all() and not np.isfinite(maps).all():
-            return self._explain(*batch, np.float32(1))
+        maps, finite, logits = self._explain(*batch, _SCALE)
+        if not finite and np.isfinite(logits).all():
+            maps, _, logits = self._explain(*batch, np.float32(1))
         return maps, logits
 
 

@@ -53,7 +53,7 @@ def held_out_batches(batches):
             "Received held_out that does not end, and it is read after every step. Pass some of "
             "its batches, such as held_out=list(itertools.islice(held_out, 10))."
         )
-    return batches if hasattr(batches, "__getitem__") else list(batches)
+    return batches if _by_index(batches) or isinstance(batches, (list, tuple)) else list(batches)
 
 
 def _count(batches):
@@ -138,7 +138,7 @@ def endless(batches, num_steps):
     count = 0
     while True:
         at_begin = count
-        for batch in _one_pass(batches):
+        for batch in one_pass(batches):
             yield batch
             count += 1
         if count == at_begin:
@@ -148,9 +148,15 @@ def endless(batches, num_steps):
             )
 
 
-def _one_pass(batches):
-    # Keras 3.10 gives a PyDataset no iterator, and Python's fallback for one never ends.
-    length = _count(batches)
-    if hasattr(batches, "__getitem__") and length not in (None, math.inf):
-        return (batches[i] for i in range(length))
+def _by_index(batches):
+    # Keras 3.10 gives a PyDataset no iterator, and Python's fallback for one never ends. What has
+    # an iterator of its own may index its examples.
+    own = isinstance(batches, keras.utils.PyDataset) or not hasattr(batches, "__iter__")
+    return own and _count(batches) not in (None, math.inf)
+
+
+def one_pass(batches):
+    """The batches from the first to the last, once."""
+    if _by_index(batches):
+        return (batches[i] for i in range(_count(batches)))
     return batches

@@ -76,7 +76,8 @@ def predict_logits(model, images):
     does not end for it. A network that takes whole numbers gets floats rounded, as for a heatmap.
 
     Raises:
-        ValueError: for images of another form, or a model that gives no logits but probabilities.
+        ValueError: for images of another form, or a model that gives no logits but
+            probabilities that sum to 1.
     """
     _check_model(model)
     images = check_images(images, model.inputs[0].shape[1:])
@@ -126,7 +127,9 @@ def _remedy(model):
     last = model.layers[-1]
     if isinstance(last, (keras.layers.Softmax, keras.layers.Activation)):
         return "; from this one take keras.Model(model.inputs[0], model.layers[-1].input)"
-    if getattr(last, "activation", None) is keras.activations.linear:  # a function stands behind it
+    if isinstance(last, keras.Model):  # its `output` is not that of this call
+        return ""
+    if last.output is not model.outputs[0]:  # a function stands behind it
         return "; from this one take keras.Model(model.inputs[0], model.layers[-1].output)"
     if hasattr(last, "activation"):
         return (
@@ -182,8 +185,8 @@ def evaluate(model, images, labels):
 
     Raises:
         ValueError: for images or labels of another form, a model without a graph, of several
-            outputs, of one number an image, or that gives probabilities; `DivergedError`, which is
-            one, when a logit is not finite.
+            outputs, of one number an image, or that gives probabilities that sum to 1;
+            `DivergedError`, which is one, when a logit is not finite.
     """
     images, labels = _check(model, images, labels)
     return Predictions(labels, predict_probabilities(model, images))

@@ -15,6 +15,7 @@ from utils.training.batch_source import (
     checked,
     endless,
     held_out_batches,
+    one_pass,
     readable,
 )
 from utils.training.lr_curve import MIN_POINTS, RangeTestResult
@@ -117,10 +118,10 @@ def range_test(
 def _mean_loss(model, batches):
     """Mean loss over all samples of the batches."""
     total = count = 0
-    for i in range(len(batches)):
+    for i, batch in enumerate(one_pass(batches)):
         model.reset_metrics()  # as above
         where = f"held_out batch {i}"
-        batch = checked(batches[i], model, where)
+        batch = checked(batch, model, where)
         loss = _loss(model.test_on_batch, batch, "held_out", where)
         total, count = total + loss * len(batch[0]), count + len(batch[0])
     return total / count

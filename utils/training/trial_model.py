@@ -42,6 +42,14 @@ def _check_model(model):
         )
 
 
+def _adds_losses(model):
+    """Whether a layer adds a loss when it is called, which `fit` takes without one in `compile`."""
+    shape = [side or 1 for side in model.inputs[0].shape]
+    with keras.StatelessScope(collect_losses=True) as scope:  # no state of a layer changes
+        model(keras.ops.zeros(shape, model.inputs[0].dtype), training=True)
+    return bool(scope.losses)
+
+
 def trial_model(model, start_lr):
     """A model of the same layers with its own fresh optimizer, compiled step and metrics.
 
@@ -57,7 +65,7 @@ def trial_model(model, start_lr):
     loss = model.loss
     if isinstance(loss, (dict, list, tuple)):  # of the one output
         (loss,) = loss.values() if isinstance(loss, dict) else loss
-    if loss is None:
+    if loss is None and not _adds_losses(model):
         raise ValueError(
             "The model is compiled without a loss, so there is none to measure; call "
             "model.compile(model.optimizer, loss) with the loss of the training, such as "
