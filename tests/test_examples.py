@@ -1,14 +1,12 @@
 """The examples of README, executed as they stand there."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from other_process import run_alone
 from PIL import Image
 
 from utils.training.lr_curve import RangeTestResult
@@ -85,14 +83,7 @@ def test_a_training_goes_on_in_another_program(tmp_path):
 for name in ("OneCycleSGD", "AdamW"):
     optimizer = keras.saving.load_model(name + ".keras").optimizer
     print(name, int(optimizer.iterations), float(optimizer.learning_rate))"""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    found = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    found = run_alone(script, tmp_path)
     shown = [line.split() for line in found.stdout.splitlines()]
     assert [line[:2] for line in shown] == [["OneCycleSGD", "2"], ["AdamW", "2"]], found.stderr
     assert [float(line[2]) for line in shown] == pytest.approx([0.3, 0.3])

@@ -1,15 +1,13 @@
 """A recipe's network: loss scaling where it is needed, and choices that do not exist."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import pytest
+from other_process import run_alone
 from sample_data import noise
 
 from utils.settings import RECIPES
@@ -47,14 +45,7 @@ def test_a_saved_model_loads_as_the_notebook_says(dataset, tmp_path):
     model.save(tmp_path / "model.keras")
     script = f"{' '.join(statement.split())}\nimport keras\nmodel = {call}\n"
     script += "print(type(model.optimizer).__name__, type(model.loss).__name__)"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    found = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    found = run_alone(script, tmp_path)
     assert found.stdout.split() == ["OneCycleSGD", "SmoothedCrossentropy"], found.stderr[-2000:]
 
 

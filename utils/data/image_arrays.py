@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_ROUNDING = 0.01  # by which a pixel that was averaged or blurred may leave 0..255
+ROUNDING = 0.01  # by which a pixel that was averaged or blurred may leave 0..255
 
 
 def check_images(images, shape=None):
@@ -49,7 +49,7 @@ def check_images(images, shape=None):
     if kind != np.uint8:
         values = np.asarray(images)
         low, high = values.min(), values.max()
-        if not (low >= -_ROUNDING and high <= 255 + _ROUNDING):  # NaN, too
+        if not (low >= -ROUNDING and high <= 255 + ROUNDING):  # NaN, too
             raise ValueError(
                 f"Received images of {kind} from {low:g} to {high:g}; the network takes raw "
                 "pixels, 0..255, and normalizes them itself. Pass the pixels as they were read."

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from utils.data.image_arrays import ROUNDING
 from utils.explain.checks import to_array
 
-ROUNDING = 0.01  # by which pixels that were averaged may leave 0..255
 OVERSHOOT = 64  # by which cubic and Lanczos resizing may, beside an edge, and no other units do
 CHANNELS = {1: "gray", 3: "RGB", 4: "RGBA"}
 TO_CHANNELS = {
